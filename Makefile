@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0
+# `make help` tells what there is.
+
+KVER  ?= $(shell tests/vm/kver)
+KDIR  ?= /lib/modules/$(KVER)/build
+# The release as the headers name it, which is the word of the two that counts.
+RELEASE = $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null || echo $(KVER))
+OUT   := $(CURDIR)/build
+MOD    = $(OUT)/$(RELEASE)
+W     ?= 1
+
+all: module tools
+
+help:
+	@echo 'ipvs-fullnat: a FULLNAT load balancer for stock kernels'
+	@echo
+	@echo '  make demo         see it work, in a virtual machine (root)'
+	@echo '  make check        prove that it works: lint, unit, wire and e2e tests (root)'
+	@echo '  make check-debug  wire and e2e tests on a debug kernel: KASAN, lockdep, kmemleak'
+	@echo '  make vm-shell     a shell in the machine of the demo, to play'
+	@echo '  make bench-cost   instructions per packet'
+	@echo
+	@echo '  make              module and tools'
+	@echo '  make module [KVER=release] [KDIR=headers]   build/RELEASE/ip_vs_fullnat.ko'
+	@echo '  make tools        build/tools/ipvsadm'
+	@echo '  make setup        install the Debian packages that all this needs (root)'
+	@echo '  make lint         sparse, W=1 and checkpatch --strict'
+	@echo '  make clean        remove build/'
+	@echo
+	@echo '  make check T=word runs only the cases whose name contains the word'
+
+# Objects land beside their sources, so each kernel gets a tree of links.
+module:
+	@test -e $(KDIR)/Makefile || { echo 'No kernel headers in $(KDIR): install linux-headers-$(KVER), or name them with KDIR='; exit 1; }
+	@mkdir -p $(MOD)
+	@cp -rsf $(CURDIR)/Kbuild $(CURDIR)/src $(CURDIR)/include $(MOD)/
+	@find $(MOD) -xtype l -delete
+	$(MAKE) -C $(KDIR) M=$(MOD) W=$(W) modules
+
+tools:
+	$(MAKE) -C tools/ipvsadm OUT=$(OUT)/tools
+
+setup:
+	tests/setup.sh
+
+demo vm-shell check check-debug bench-cost:
+	tests/run $@ $(T)
+
+lint:
+	tests/lint
+
+clean:
+	rm -rf $(OUT)
+
+.PHONY: all help module tools setup demo vm-shell check check-debug bench-cost lint clean

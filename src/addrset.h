@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The set of addresses that are ours: every VIP and LIP, with a count of who
+ * uses it. A bitmap in front tells most foreign packets apart with one load.
+ */
+#ifndef FNAT_ADDRSET_H
+#define FNAT_ADDRSET_H
+
+#include <linux/bitmap.h>
+#include <linux/hash.h>
+#include <linux/netfilter.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+
+#define FNAT_ADDRSET_BITS	14	/* of the bitmap: 2 KiB, an L1 guest */
+#define FNAT_ADDRSET_TAB_BITS	10
+
+struct fnat_addrset {
+	unsigned long		*maybe;		/* by hash; RCU readers */
+	u16			*users;		/* of each bit; under @lock */
+	struct hlist_head	*tab;		/* exact; RCU readers */
+	/* Serialises writers, who may be in softirq. */
+	spinlock_t		lock;
+};
+
+int fnat_addrset_init(struct fnat_addrset *s);	/* 0 or -ENOMEM */
+void fnat_addrset_exit(struct fnat_addrset *s);	/* no reader may be left */
+
+/* One more user of @addr. 0 or -ENOMEM. */
+int fnat_addrset_add(struct fnat_addrset *s, u16 af,
+		     const union nf_inet_addr *addr);
+
+/* One user less; @addr must have been added. Any context. */
+void fnat_addrset_del(struct fnat_addrset *s, u16 af,
+		      const union nf_inet_addr *addr);
+
+/* Whether @addr is ours. RCU. */
+bool fnat_addrset_has(const struct fnat_addrset *s, u16 af,
+		      const union nf_inet_addr *addr);
+
+/* False only if the IPv4 address @addr is certainly not ours. */
+static inline bool fnat_addrset_maybe4(const struct fnat_addrset *s,
+				       __be32 addr)
+{
+	return test_bit(hash_32((__force u32)addr, FNAT_ADDRSET_BITS),
+			s->maybe);
+}
+
+#endif /* FNAT_ADDRSET_H */

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/bit_spinlock.h>
+#include <linux/slab.h>
+
+#include "conn.h"
+#include "dest.h"
+#include "lport.h"
+#include "pkt.h"
+
+#define BUCKET_LOCK	0	/* bit of struct fnat_bucket.head */
+
+static struct kmem_cache *conn_cache;
+
+int fnat_conn_cache_init(void)
+{
+	conn_cache = kmem_cache_create("fnat_conn", sizeof(struct fnat_conn),
+				       0, SLAB_HWCACHE_ALIGN, NULL);
+	return conn_cache ? 0 : -ENOMEM;
+}
+
+void fnat_conn_cache_exit(void)
+{
+	rcu_barrier();
+	kmem_cache_destroy(conn_cache);
+}
+
+int fnat_conn_tab_init(struct fnat_net *fn)
+{
+	fn->conn_tab = kvcalloc(1UL << fnat_conn_tab_bits,
+				sizeof(*fn->conn_tab), GFP_KERNEL);
+	if (!fn->conn_tab)
+		return -ENOMEM;
+	fn->conn_mask = (1U << fnat_conn_tab_bits) - 1;
+	get_random_bytes(&fn->conn_key, sizeof(fn->conn_key));
+	return 0;
+}
+
+void fnat_conn_tab_exit(struct fnat_net *fn)
+{
+	kvfree(fn->conn_tab);
+	fn->conn_tab = NULL;
+}
+
+/* Keyed, or clients could choose ports that fall into one bucket. */
+static struct fnat_bucket *bucket(const struct fnat_net *fn, __be32 saddr,
+				  __be32 daddr, __be32 ports, u32 l3mdev,
+				  u8 proto)
+{
+	u32 h = hsiphash_4u32((__force u32)saddr, (__force u32)daddr,
+			      (__force u32)ports, l3mdev ^ (u32)proto << 24,
+			      &fn->conn_key);
+
+	return &fn->conn_tab[h & fn->conn_mask];
+}
+
+static struct fnat_bucket *dir_bucket(const struct fnat_net *fn,
+				      const struct fnat_dir *d)
+{
+	return bucket(fn, d->saddr, d->daddr, d->ports, d->l3mdev, d->proto);
+}
+
+static struct fnat_dir *first(const struct fnat_bucket *b)
+{
+	return (struct fnat_dir *)(READ_ONCE(b->head) & ~BIT(BUCKET_LOCK));
+}
+
+static bool same_key(const struct fnat_dir *a, const struct fnat_dir *b)
+{
+	return a->ports == b->ports && a->saddr == b->saddr &&
+	       a->daddr == b->daddr && a->proto == b->proto &&
+	       a->l3mdev == b->l3mdev;
+}
+
+struct fnat_dir *fnat_conn_find(const struct fnat_pkt *p)
+{
+	struct fnat_dir *d;
+
+	d = first(bucket(p->fn, p->saddr.ip, p->daddr.ip, p->ports, p->l3mdev,
+			 p->proto));
+	for (; d; d = rcu_dereference(d->next)) {
+		/* The third line is wanted if this is it: mostly it is. */
+		prefetch(&fnat_dir_conn(d)->dest);
+		if (d->ports == p->ports && d->saddr == p->saddr.ip &&
+		    d->daddr == p->daddr.ip && d->proto == p->proto &&
+		    d->l3mdev == p->l3mdev)
+			return d;
+	}
+	return NULL;
+}
+
+static void bucket_lock(struct fnat_bucket *b) __acquires(bitlock)
+{
+	local_bh_disable();
+	bit_spin_lock(BUCKET_LOCK, &b->head);
+}
+
+static void bucket_unlock(struct fnat_bucket *b) __releases(bitlock)
+{
+	__bit_spin_unlock(BUCKET_LOCK, &b->head);
+	local_bh_enable();
+}
+
+/* Puts @d in front of its bucket, or returns the one that is there before it. */
+static struct fnat_dir *link(const struct fnat_net *fn, struct fnat_dir *d)
+{
+	struct fnat_bucket *b = dir_bucket(fn, d);
+	struct fnat_dir *other;
+
+	bucket_lock(b);
+	for (other = first(b); other;
+	     other = rcu_dereference_protected(other->next, true))
+		if (same_key(other, d))
+			break;
+	if (!other) {
+		RCU_INIT_POINTER(d->next, first(b));
+		/* Keeps the lock bit; pairs with the reader's dependency. */
+		smp_store_release(&b->head,
+				  (unsigned long)d | BIT(BUCKET_LOCK));
+	}
+	bucket_unlock(b);
+	return other;
+}
+
+/* Chains are a node or two: walking one costs less than a back pointer. */
+static void unlink(const struct fnat_net *fn, struct fnat_dir *d)
+{
+	struct fnat_bucket *b = dir_bucket(fn, d);
+	struct fnat_dir *after, *prev;
+
+	bucket_lock(b);
+	after = rcu_dereference_protected(d->next, true);
+	prev = first(b);
+	if (prev == d) {
+		smp_store_release(&b->head,
+				  (unsigned long)after | BIT(BUCKET_LOCK));
+	} else {
+		while (rcu_access_pointer(prev->next) != d)
+			prev = rcu_dereference_protected(prev->next, true);
+		rcu_assign_pointer(prev->next, after);
+	}
+	bucket_unlock(b);
+}
+
+static void free_rcu(struct rcu_head *head)
+{
+	struct fnat_conn *c = container_of(head, struct fnat_conn, rcu);
+
+	kmem_cache_free(conn_cache, c);
+}
+
+/* Gives back what @c holds; packets may still be reading it. */
+static void release(struct fnat_net *fn, struct fnat_conn *c)
+{
+	const struct fnat_dir *d = &c->dir[FNAT_C2S];
+	int i;
+
+	for (i = 0; i < 2; i++)
+		dst_release(rcu_dereference_protected(c->dir[i].dst, true));
+	fnat_lport_put(fn, c->lports, c->port_index, d->seq_end + d->seq_off);
+	fnat_dest_unbind(c->dest, c->flags & FNAT_CONN_INACTIVE);
+	percpu_counter_dec(&fn->nr_conns);
+	call_rcu(&c->rcu, free_rcu);
+}
+
+static void fill(struct fnat_conn *c, const struct fnat_pkt *p, __be32 laddr,
+		 __be16 lport)
+{
+	const struct fnat_rs *rs = c->dest->rs;
+	struct fnat_dir *in = &c->dir[FNAT_C2S];
+	struct fnat_dir *out = &c->dir[FNAT_S2C];
+
+	in->saddr = p->saddr.ip;
+	in->daddr = p->daddr.ip;
+	in->ports = p->ports;
+	in->new_saddr = laddr;
+	in->new_daddr = rs->addr.ip;
+	in->new_ports = fnat_ports(lport, rs->port);
+	in->l3mdev = p->l3mdev;
+	in->proto = p->proto;
+
+	out->saddr = in->new_daddr;
+	out->daddr = in->new_saddr;
+	out->ports = fnat_ports(rs->port, lport);
+	out->new_saddr = in->daddr;
+	out->new_daddr = in->saddr;
+	out->new_ports = fnat_ports(fnat_dport(p->ports),
+				    fnat_sport(p->ports));
+	out->l3mdev = p->l3mdev;
+	out->proto = p->proto;
+	out->flags = FNAT_DIR_S2C;
+}
+
+/*
+ * The server sees sequence numbers of ours (RFC 6528), for the client's
+ * belong to another address: an earlier flow from this port may have left the
+ * server in TIME_WAIT, above what this client begins with.
+ */
+static void renumber(const struct fnat_net *fn, struct fnat_conn *c, u32 seq)
+{
+	struct fnat_dir *in = &c->dir[FNAT_C2S];
+	u32 isn = fnat_lport_isn(fn, c->lports, c->port_index, in->new_ports);
+
+	in->seq_end = seq;
+	in->seq_off = isn - seq;
+	c->dir[FNAT_S2C].ack_off = seq - isn;
+}
+
+struct fnat_conn *fnat_conn_new(const struct fnat_pkt *p,
+				struct fnat_dest *dest,
+				struct fnat_lports *lports, u16 port_index,
+				__be16 lport, enum fnat_event *why)
+{
+	struct fnat_net *fn = p->fn;
+	struct fnat_conn *c;
+
+	*why = FNAT_DROP_CONN_MAX;
+	if (percpu_counter_read(&fn->nr_conns) >= READ_ONCE(fn->tune.conn_max))
+		return NULL;
+	*why = FNAT_DROP_MEMORY;
+	c = kmem_cache_zalloc(conn_cache, GFP_ATOMIC);
+	if (!c)
+		return NULL;
+
+	c->dest = dest;
+	c->lports = lports;
+	c->port_index = port_index;
+	c->stamp = fnat_now();
+	c->wheel = smp_processor_id();
+	c->state = p->proto == IPPROTO_UDP ? FNAT_S_UDP : FNAT_TCP_S_SYN_RECV;
+	spin_lock_init(&c->lock);
+	fill(c, p, fnat_lports_laddr(lports), lport);
+	if (p->proto == IPPROTO_TCP)
+		renumber(fn, c, p->seq);
+	percpu_counter_inc(&fn->nr_conns);
+	return c;
+}
+
+/* Whether the caller is the one who is to bury @c. */
+static bool die(struct fnat_conn *c)
+{
+	bool mine;
+
+	spin_lock_bh(&c->lock);
+	mine = !(c->flags & FNAT_CONN_DEAD);
+	c->flags |= FNAT_CONN_DEAD;
+	spin_unlock_bh(&c->lock);
+	return mine;
+}
+
+struct fnat_dir *fnat_conn_publish(struct fnat_net *fn, struct fnat_conn *c)
+{
+	struct fnat_dir *other;
+
+	/*
+	 * The server's side first: whoever finds the client's may send. Its
+	 * key is ours alone, for the port is.
+	 */
+	WARN_ON_ONCE(link(fn, &c->dir[FNAT_S2C]));
+	other = link(fn, &c->dir[FNAT_C2S]);
+	if (other) {
+		die(c);
+		unlink(fn, &c->dir[FNAT_S2C]);
+		release(fn, c);
+		return other;
+	}
+	fnat_wheel_add(fn, c);
+	return &c->dir[FNAT_C2S];
+}
+
+void fnat_conn_kill(struct fnat_net *fn, struct fnat_conn *c)
+{
+	if (!die(c))
+		return;
+	fnat_wheel_del(fn, c);
+	unlink(fn, &c->dir[FNAT_C2S]);
+	unlink(fn, &c->dir[FNAT_S2C]);
+	release(fn, c);
+}
+
+void fnat_conn_set_state(struct fnat_net *fn, struct fnat_conn *c,
+			 enum fnat_state s)
+{
+	bool inactive = !fnat_state_active(s);
+
+	lockdep_assert_held(&c->lock);
+	if (c->flags & FNAT_CONN_DEAD)
+		return;
+	WRITE_ONCE(c->state, s);
+	if (inactive != !!(c->flags & FNAT_CONN_INACTIVE)) {
+		c->flags ^= FNAT_CONN_INACTIVE;
+		fnat_dest_moved(c->dest, inactive);
+	}
+	fnat_wheel_hurry(fn, c);
+}
+
+struct fnat_dir *fnat_conn_next(const struct fnat_net *fn, u32 b,
+				struct fnat_dir *d)
+{
+	d = d ? rcu_dereference(d->next) : first(&fn->conn_tab[b]);
+	while (d && fnat_dir_which(d) != FNAT_C2S)
+		d = rcu_dereference(d->next);
+	return d;
+}

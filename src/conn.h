@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A connection: one object that hangs in the connection table twice, by what
+ * a client's packets look like and by what its server's packets look like.
+ *
+ * Life: fnat_conn_new() makes it, fnat_conn_publish() shows it to packets,
+ * fnat_conn_kill() takes it out for good and frees it after a grace period.
+ * Nobody counts references: packets hold it by RCU, the wheel until it dies.
+ */
+#ifndef FNAT_CONN_H
+#define FNAT_CONN_H
+
+#include <linux/cache.h>
+#include <linux/netfilter.h>
+#include <linux/rcupdate.h>
+#include <linux/spinlock.h>
+#include <net/dst.h>
+
+#include "fnat.h"
+#include "tcp_state.h"
+
+struct fnat_dest;
+struct fnat_lports;
+struct fnat_pkt;
+
+/* Bits of struct fnat_dir.flags. */
+enum {
+	FNAT_DIR_WSCALE	= 0x0f,	/* of windows this side announces */
+	FNAT_DIR_S2C	= 0x10,	/* it is dir[FNAT_S2C] of its connection */
+	FNAT_DIR_SENT	= 0x20,	/* seq_end holds something */
+	FNAT_DIR_ACKED	= 0x40,	/* ack does */
+};
+
+/*
+ * All that a packet of one direction needs, in the one cache line that no
+ * other direction writes. IPv6 will put a hash of its addresses in the 32-bit
+ * fields and the addresses themselves behind the connection.
+ */
+struct fnat_dir {
+	struct fnat_dir __rcu	*next;		/* in its bucket */
+	/* Key: the packet as it comes in. */
+	__be32			saddr;
+	__be32			daddr;
+	__be32			ports;		/* source, then destination */
+	u32			l3mdev;
+	/* And as it goes out. */
+	__be32			new_saddr;
+	__be32			new_daddr;
+	__be32			new_ports;
+	u8			proto;		/* key, too */
+	u8			flags;		/* FNAT_DIR_* */
+	u16			win;		/* largest seen, unscaled */
+	struct dst_entry __rcu	*dst;		/* we hold a reference */
+	/* As this side numbers things, before translation. */
+	u32			seq_end;	/* past the highest byte sent */
+	u32			ack;		/* highest it acknowledged */
+	u32			seq_off;	/* added to what it sends */
+	u32			ack_off;	/* added to what it acknowledges */
+};
+
+static_assert(sizeof(struct fnat_dir) == 64);
+
+/* Bits of struct fnat_conn.flags. */
+enum {
+	FNAT_CONN_DEAD		= 0x01,	/* under lock; nobody may revive it */
+	FNAT_CONN_INACTIVE	= 0x02,	/* under lock; counted as InActConn */
+};
+
+struct fnat_conn {
+	struct fnat_dir		dir[2];		/* by enum fnat_which */
+
+	/* Read by every packet, written when something changes. */
+	struct fnat_dest	*dest;		/* we hold a reference */
+	u32			stamp;		/* s; of the last packet */
+	u32			due;		/* s; under the wheel's lock */
+	u8			state;		/* enum fnat_state; under lock */
+	u8			flags;		/* FNAT_CONN_* */
+	u16			port_index;	/* in @lports */
+	/* For what both directions may change at once; outside the wheel's. */
+	spinlock_t		lock;
+	struct fnat_lports	*lports;	/* where its LIP port came from */
+	u16			wheel;		/* the CPU that made it */
+	union {
+		struct hlist_node	due_node;	/* while it lives */
+		struct rcu_head		rcu;		/* once it is dead */
+	};
+} ____cacheline_aligned;
+
+/* A bucket is its first node; bit 0 is the lock of its writers. */
+struct fnat_bucket {
+	unsigned long	head;
+};
+
+static inline enum fnat_which fnat_dir_which(const struct fnat_dir *d)
+{
+	return d->flags & FNAT_DIR_S2C ? FNAT_S2C : FNAT_C2S;
+}
+
+static inline struct fnat_conn *fnat_dir_conn(struct fnat_dir *d)
+{
+	return container_of(d, struct fnat_conn, dir[fnat_dir_which(d)]);
+}
+
+static inline struct fnat_dir *fnat_dir_other(struct fnat_dir *d)
+{
+	return &fnat_dir_conn(d)->dir[!fnat_dir_which(d)];
+}
+
+int fnat_conn_cache_init(void);		/* for the whole module */
+void fnat_conn_cache_exit(void);	/* waits for callbacks itself */
+
+int fnat_conn_tab_init(struct fnat_net *fn);	/* 0 or -ENOMEM */
+void fnat_conn_tab_exit(struct fnat_net *fn);	/* all are dead by now */
+
+/* The direction that @p belongs to, or NULL. RCU. */
+struct fnat_dir *fnat_conn_find(const struct fnat_pkt *p);
+
+/*
+ * A connection for @p, the first of its flow, to @dest by port @lport of
+ * @lports. It takes over the caller's references to @dest and @lports unless
+ * NULL comes back: no memory, or conn_max reached (@why says which).
+ */
+struct fnat_conn *fnat_conn_new(const struct fnat_pkt *p,
+				struct fnat_dest *dest,
+				struct fnat_lports *lports, u16 port_index,
+				__be16 lport, enum fnat_event *why);
+
+/*
+ * Puts @c into the table and on the wheel. If another CPU was faster with the
+ * same flow, @c is freed. Returns the client's direction of the connection
+ * that packets will find. RCU, bottom halves off.
+ */
+struct fnat_dir *fnat_conn_publish(struct fnat_net *fn, struct fnat_conn *c);
+
+/* Takes @c out of everything. Called twice it does nothing. RCU or no packets. */
+void fnat_conn_kill(struct fnat_net *fn, struct fnat_conn *c);
+
+/* Moves @c to @s and keeps its dest's counts right. */
+void fnat_conn_set_state(struct fnat_net *fn, struct fnat_conn *c,
+			 enum fnat_state s);
+
+/*
+ * For listings: the client's directions in bucket @b, one after the other;
+ * NULL at the end. RCU.
+ */
+struct fnat_dir *fnat_conn_next(const struct fnat_net *fn, u32 b,
+				struct fnat_dir *d);
+
+/* expire.c: the wheel. */
+
+int fnat_wheel_init(struct fnat_net *fn);	/* 0 or -ENOMEM */
+
+/* Kills every connection of @fn. No packet may be under way. May sleep. */
+void fnat_wheel_exit(struct fnat_net *fn);
+
+/* Puts @c on its wheel; bottom halves off. */
+void fnat_wheel_add(struct fnat_net *fn, struct fnat_conn *c);
+
+/* Takes @c, which is dead, off its wheel. */
+void fnat_wheel_del(struct fnat_net *fn, struct fnat_conn *c);
+
+/* Makes sure that the wheel meets @c no later than it is to expire. */
+void fnat_wheel_hurry(struct fnat_net *fn, struct fnat_conn *c);
+
+/* Seconds, on the clock of stamps. */
+static inline u32 fnat_now(void)
+{
+	return (u32)ktime_get_seconds();
+}
+
+/* Seconds until @c expires if nothing more comes; 0 if it is due. */
+u32 fnat_conn_left(const struct fnat_net *fn, const struct fnat_conn *c);
+
+/* A packet came: @c lives on. */
+static inline void fnat_conn_touch(struct fnat_net *fn, struct fnat_conn *c)
+{
+	u32 now = fnat_now();
+
+	if (READ_ONCE(c->stamp) == now)
+		return;
+	WRITE_ONCE(c->stamp, now);
+	/* Timeouts may have been lowered by hand. */
+	if ((s32)(READ_ONCE(c->due) - now - fn->timeout[c->state]) > 0)
+		fnat_wheel_hurry(fn, c);
+}
+
+#endif /* FNAT_CONN_H */

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A real server of one service. Listed in its service until it is removed,
+ * then it drains: it lives for as long as a connection refers to it.
+ */
+#ifndef FNAT_DEST_H
+#define FNAT_DEST_H
+
+#include <linux/netlink.h>
+#include <linux/refcount.h>
+
+#include "fnat.h"
+#include "lport.h"
+
+struct fnat_svc;
+
+/* What a command may set. */
+struct fnat_dest_opts {
+	u32	fwd_method;	/* IP_VS_CONN_F_FULLNAT, the only one so far */
+	int	weight;		/* 0: drains */
+	u32	u_thresh;	/* connections; 0: no limit */
+	u32	l_thresh;
+};
+
+struct fnat_dest {
+	struct fnat_svc		*svc;		/* we hold a reference */
+	struct fnat_rs		*rs;		/* we hold a reference */
+	struct fnat_dest_opts	opts;		/* written under fn->cfg */
+	bool			overloaded;	/* past u_thresh */
+	atomic_t		active;		/* connections, by state */
+	atomic_t		inactive;
+	atomic_t		port_freed;	/* see fnat_lport_get() */
+	struct fnat_stats	stats;
+	refcount_t		refs;		/* the list and connections */
+	struct rcu_head		rcu;
+};
+
+/* A service's dests as the scheduler sees them; replaced, never changed. */
+struct fnat_dests {
+	struct rcu_head		rcu;
+	u32			n;
+	int			max_weight;
+	int			gcd;		/* of the weights above 0 */
+	struct fnat_dest	*v[];
+};
+
+/*
+ * The commands; caller holds fn->cfg. Each leaves everything as it was unless
+ * it returns 0. -EEXIST, -ENOENT, -EINVAL, -ERANGE, -ENOMEM, with a sentence
+ * in @ea where the number does not say it all.
+ */
+int fnat_dest_add(struct fnat_svc *svc, const union nf_inet_addr *addr,
+		  __be16 port, const struct fnat_dest_opts *opts,
+		  struct netlink_ext_ack *ea);
+int fnat_dest_edit(struct fnat_svc *svc, const union nf_inet_addr *addr,
+		   __be16 port, const struct fnat_dest_opts *opts,
+		   struct netlink_ext_ack *ea);
+int fnat_dest_del(struct fnat_svc *svc, const union nf_inet_addr *addr,
+		  __be16 port);
+
+/* Takes every dest off @svc, which no packet finds any more. */
+void fnat_dest_flush(struct fnat_svc *svc);
+
+/* Borrowed until fn->cfg, which the caller holds, is let go; or NULL. */
+struct fnat_dest *fnat_dest_find(const struct fnat_svc *svc,
+				 const union nf_inet_addr *addr, __be16 port);
+
+/*
+ * One more connection to @d, counted as active, and a reference for it. False
+ * if @d is already gone. RCU.
+ */
+bool fnat_dest_bind(struct fnat_dest *d);
+
+/* Undoes that. @inactive: which way the connection was counted last. */
+void fnat_dest_unbind(struct fnat_dest *d, bool inactive);
+
+/* A connection of @d has become inactive, or active again. */
+void fnat_dest_moved(struct fnat_dest *d, bool inactive);
+
+/* Whether @d takes new connections. */
+static inline bool fnat_dest_available(const struct fnat_dest *d)
+{
+	return READ_ONCE(d->opts.weight) > 0 && !READ_ONCE(d->overloaded);
+}
+
+#endif /* FNAT_DEST_H */

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The expiry wheel: one per CPU, a slot per second. A packet never touches
+ * it; it writes a stamp at most once a second. A connection sits in the slot
+ * of the second in which it is to be looked at. If packets came meanwhile it
+ * is put back by its stamp; if a state with a shorter timeout came, it has
+ * been moved forward. Cost follows the number of connections, not the size of
+ * their table, and a wheel without connections does not turn.
+ */
+#include <linux/slab.h>
+
+#include "conn.h"
+
+#define SLOTS	1024	/* seconds ahead; what expires later comes by twice */
+
+struct fnat_wheel {
+	/* Leaf lock. Guards all below and due, due_node of what is on it. */
+	spinlock_t		lock;
+	u32			now;	/* the last second that was done */
+	u32			count;	/* connections on it */
+	struct fnat_net		*fn;
+	struct delayed_work	turn;
+	struct hlist_head	slot[SLOTS];
+};
+
+u32 fnat_conn_left(const struct fnat_net *fn, const struct fnat_conn *c)
+{
+	s32 left = READ_ONCE(c->stamp) + fn->timeout[READ_ONCE(c->state)] -
+		   fnat_now();
+
+	return max(left, 0);
+}
+
+/* Puts @c into the slot of its deadline; at the soonest the next one. */
+static void enqueue(struct fnat_wheel *w, struct fnat_conn *c)
+{
+	u32 ahead;
+
+	lockdep_assert_held(&w->lock);
+	ahead = fnat_now() + fnat_conn_left(w->fn, c) - w->now;
+	ahead = clamp_t(s32, ahead, 1, SLOTS - 1);
+	WRITE_ONCE(c->due, w->now + ahead);
+	hlist_add_head(&c->due_node, &w->slot[c->due % SLOTS]);
+	w->count++;
+}
+
+static void dequeue(struct fnat_wheel *w, struct fnat_conn *c)
+{
+	lockdep_assert_held(&w->lock);
+	hlist_del(&c->due_node);
+	WRITE_ONCE(c->due, 0);
+	w->count--;
+}
+
+void fnat_wheel_add(struct fnat_net *fn, struct fnat_conn *c)
+{
+	struct fnat_wheel *w = &fn->wheel[c->wheel];
+
+	spin_lock(&w->lock);
+	/* Packets may have found it, and one may have killed it. */
+	if (!(READ_ONCE(c->flags) & FNAT_CONN_DEAD)) {
+		if (!w->count) {
+			w->now = fnat_now();
+			queue_delayed_work(fnat_wq, &w->turn, HZ);
+		}
+		enqueue(w, c);
+	}
+	spin_unlock(&w->lock);
+}
+
+void fnat_wheel_del(struct fnat_net *fn, struct fnat_conn *c)
+{
+	struct fnat_wheel *w = &fn->wheel[c->wheel];
+
+	spin_lock_bh(&w->lock);
+	if (c->due)
+		dequeue(w, c);
+	spin_unlock_bh(&w->lock);
+}
+
+void fnat_wheel_hurry(struct fnat_net *fn, struct fnat_conn *c)
+{
+	struct fnat_wheel *w = &fn->wheel[c->wheel];
+
+	if ((s32)(READ_ONCE(c->due) - fnat_now() - fnat_conn_left(fn, c)) <= 0)
+		return;
+	spin_lock_bh(&w->lock);
+	/* Not on it: whoever is looking at it reads the new state under lock. */
+	if (c->due) {
+		dequeue(w, c);
+		enqueue(w, c);
+	}
+	spin_unlock_bh(&w->lock);
+}
+
+/*
+ * The next connection of second w->now, off the wheel, or NULL. RCU keeps it.
+ */
+static struct fnat_conn *take(struct fnat_wheel *w)
+{
+	struct hlist_head *slot = &w->slot[w->now % SLOTS];
+	struct fnat_conn *c = NULL;
+
+	spin_lock_bh(&w->lock);
+	if (!hlist_empty(slot)) {
+		c = hlist_entry(slot->first, struct fnat_conn, due_node);
+		dequeue(w, c);
+	}
+	spin_unlock_bh(&w->lock);
+	return c;
+}
+
+static void look_at(struct fnat_wheel *w, struct fnat_conn *c)
+{
+	bool over = false;
+
+	spin_lock_bh(&w->lock);
+	if (!(READ_ONCE(c->flags) & FNAT_CONN_DEAD)) {
+		over = !fnat_conn_left(w->fn, c);
+		if (!over)
+			enqueue(w, c);
+	}
+	spin_unlock_bh(&w->lock);
+	if (over)
+		fnat_conn_kill(w->fn, c);
+}
+
+static void do_second(struct fnat_wheel *w)
+{
+	struct fnat_conn *c;
+
+	do {
+		cond_resched();
+		rcu_read_lock();
+		c = take(w);
+		if (c)
+			look_at(w, c);
+		rcu_read_unlock();
+	} while (c);
+}
+
+static void turn(struct work_struct *work)
+{
+	struct fnat_wheel *w = container_of(to_delayed_work(work),
+					    struct fnat_wheel, turn);
+	u32 now = fnat_now();
+
+	while ((s32)(now - w->now) > 0) {
+		spin_lock_bh(&w->lock);
+		w->now++;
+		spin_unlock_bh(&w->lock);
+		do_second(w);
+	}
+
+	spin_lock_bh(&w->lock);
+	if (w->count)
+		queue_delayed_work(fnat_wq, &w->turn, HZ);
+	spin_unlock_bh(&w->lock);
+}
+
+int fnat_wheel_init(struct fnat_net *fn)
+{
+	int cpu;
+
+	fn->wheel = kvcalloc(nr_cpu_ids, sizeof(*fn->wheel), GFP_KERNEL);
+	if (!fn->wheel)
+		return -ENOMEM;
+	for (cpu = 0; cpu < nr_cpu_ids; cpu++) {
+		struct fnat_wheel *w = &fn->wheel[cpu];
+
+		spin_lock_init(&w->lock);
+		INIT_DELAYED_WORK(&w->turn, turn);
+		w->fn = fn;
+	}
+	return 0;
+}
+
+static void kill_all(struct fnat_wheel *w)
+{
+	int i;
+
+	cancel_delayed_work_sync(&w->turn);
+	for (i = 0; i < SLOTS; i++) {
+		w->now++;
+		while (!hlist_empty(&w->slot[w->now % SLOTS])) {
+			fnat_conn_kill(w->fn,
+				       hlist_entry(w->slot[w->now % SLOTS].first,
+						   struct fnat_conn, due_node));
+			cond_resched();
+		}
+	}
+}
+
+void fnat_wheel_exit(struct fnat_net *fn)
+{
+	int cpu;
+
+	if (!fn->wheel)
+		return;
+	for (cpu = 0; cpu < nr_cpu_ids; cpu++)
+		kill_all(&fn->wheel[cpu]);
+	kvfree(fn->wheel);
+	fn->wheel = NULL;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The root of everything that one network namespace holds, and the limits
+ * that more than one file must agree on.
+ */
+#ifndef FNAT_H
+#define FNAT_H
+
+#include <linux/mutex.h>
+#include <linux/netfilter.h>
+#include <linux/percpu_counter.h>
+#include <linux/ratelimit_types.h>
+#include <linux/siphash.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+#include <net/net_namespace.h>
+#include <uapi/linux/ip_vs.h>
+#include <linux/ip_vs_fullnat.h>
+
+#include "addrset.h"
+#include "stats.h"
+#include "tcp_state.h"
+
+#define FNAT_VERSION_CODE	0x010201	/* what stock ipvsadm expects */
+
+#define FNAT_CONN_TAB_BITS_MIN	8
+#define FNAT_CONN_TAB_BITS_MAX	27
+#define FNAT_SVC_TAB_BITS	14
+#define FNAT_RS_TAB_BITS	12
+#define FNAT_LADDR_TAB_BITS	10
+
+#define FNAT_LPORT_FLOOR	1025		/* lowest fullnat_lport_min */
+#define FNAT_LPORT_CEILING	65535
+
+struct fnat_bucket;
+struct fnat_laddrs;
+struct fnat_wheel;
+
+/* Tunables of net.ipv4.vs; single words, read without a lock. */
+struct fnat_tunables {
+	int	masq_is_fullnat;	/* fullnat_masq */
+	int	conn_max;
+	int	lport_min;
+	int	lport_max;
+};
+
+struct fnat_net {
+	struct net		*net;
+
+	/* Read by every packet; fixed while hooks are up. */
+	struct fnat_bucket	*conn_tab;
+	u32			conn_mask;
+	hsiphash_key_t		conn_key;
+	struct fnat_addrset	addrs;		/* VIPs and LIPs */
+	struct hlist_head	*svc_tab;	/* RCU; written under @cfg */
+	u32			timeout[FNAT_TCP_S_MAX + 1];	/* s */
+	struct fnat_stats	total;
+	struct fnat_events __percpu *events;
+	struct fnat_tunables	tune;
+	struct ratelimit_state	refusals;	/* RSTs, ICMP errors */
+
+	/* Read by first packets. */
+	struct fnat_laddrs __rcu *pool;		/* the default LIPs */
+	siphash_key_t		isn_key;
+	struct percpu_counter	nr_conns;
+	struct fnat_wheel	*wheel;		/* one per possible CPU */
+	atomic_t		lport_freed;	/* see fnat_lport_get() */
+
+	/* Configuration: one writer at a time. */
+	struct mutex		cfg;		/* services, dests, LIPs */
+	struct xarray		svcs;		/* in order of creation */
+	u32			svc_next_id;
+	struct hlist_head	*rs_tab;
+	struct list_head	rs_list;
+	struct hlist_head	*laddr_tab;
+	struct ida		laddr_ids;
+	bool			hooked;		/* packets reach us */
+
+	/*
+	 * Services that exist, listed or draining. When the last one goes, and
+	 * when a LIP or a real server has died, @reap tidies up.
+	 */
+	atomic_t		nr_svcs;
+	struct llist_head	dead_laddrs;
+	struct llist_head	dead_rs;
+	struct work_struct	reap;
+
+	struct nf_hook_ops	hook_ops;
+	struct ctl_table	*ctl_table;
+	struct ctl_table_header	*ctl_header;
+};
+
+extern unsigned int fnat_net_id;
+extern struct workqueue_struct *fnat_wq;
+extern unsigned int fnat_conn_tab_bits;
+
+struct fnat_net *fnat_net(const struct net *net);
+
+/*
+ * Makes sure that @fn has its tables; _start() also that packets reach it.
+ * Caller holds fn->cfg. -ENOMEM or what nf_register_net_hook() says.
+ */
+int fnat_net_prepare(struct fnat_net *fn);
+int fnat_net_start(struct fnat_net *fn);
+
+/* Called, in any context, when something above has gone for good. */
+static inline void fnat_net_reap(struct fnat_net *fn)
+{
+	queue_work(fnat_wq, &fn->reap);
+}
+
+#endif /* FNAT_H */

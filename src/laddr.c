@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/inetdevice.h>
+#include <linux/jhash.h>
+#include <linux/slab.h>
+#include <net/addrconf.h>
+#include <net/route.h>
+
+#include "dest.h"
+#include "laddr.h"
+#include "lport.h"
+#include "svc.h"
+
+static struct fnat_laddrs __rcu **slot_of(struct fnat_net *fn,
+					  struct fnat_svc *svc)
+{
+	return svc ? &svc->laddrs : &fn->pool;
+}
+
+static struct fnat_laddrs *current_set(struct fnat_net *fn,
+				       struct fnat_laddrs __rcu **slot)
+{
+	return rcu_dereference_protected(*slot, lockdep_is_held(&fn->cfg));
+}
+
+static struct hlist_head *chain(const struct fnat_net *fn,
+				const union nf_inet_addr *addr)
+{
+	u32 h = jhash2((const u32 *)addr, 4, 0);
+
+	return &fn->laddr_tab[h & ((1U << FNAT_LADDR_TAB_BITS) - 1)];
+}
+
+static union nf_inet_addr nth(const struct fnat_laddr_range *range, u32 i)
+{
+	union nf_inet_addr addr = range->first;
+
+	addr.ip = htonl(ntohl(addr.ip) + i);
+	return addr;
+}
+
+static bool covers(const struct fnat_laddr_range *range,
+		     const struct fnat_laddr *l)
+{
+	return l->af == range->af &&
+	       ntohl(l->addr.ip) - ntohl(range->first.ip) < range->n;
+}
+
+/*
+ * Whether the host picks @addr itself as a source: it is the primary address
+ * of a subnet. The host's own connections would then fight with ours for
+ * ports, unseen by either.
+ */
+static bool host_source(struct fnat_net *fn, __be32 addr)
+{
+	bool found = false;
+	struct net_device *dev;
+	struct in_ifaddr *ifa;
+
+	rcu_read_lock();
+	dev = __ip_dev_find(fn->net, addr, false);
+	if (dev && __in_dev_get_rcu(dev))
+		in_dev_for_each_ifa_rcu(ifa, __in_dev_get_rcu(dev))
+			if (ifa->ifa_local == addr && ifa->ifa_prefixlen < 31 &&
+			    !(ifa->ifa_flags & IFA_F_SECONDARY))
+				found = true;
+	rcu_read_unlock();
+	return found;
+}
+
+/* Whether the host would speak from @addr to a real server of @svc. */
+static bool speaks_to_dest(struct fnat_net *fn, const struct fnat_svc *svc,
+			   __be32 addr)
+{
+	const struct fnat_dests *set;
+	bool found = false;
+	u32 i;
+
+	rcu_read_lock();
+	set = svc ? rcu_dereference(svc->dests) : NULL;
+	for (i = 0; set && i < set->n && !found; i++) {
+		struct flowi4 fl4 = { .daddr = set->v[i]->rs->addr.ip };
+		struct rtable *rt = ip_route_output_key(fn->net, &fl4);
+
+		if (!IS_ERR(rt)) {
+			found = fl4.saddr == addr && addr != fl4.daddr;
+			ip_rt_put(rt);
+		}
+	}
+	rcu_read_unlock();
+	return found;
+}
+
+/* 0, or why @addr cannot be a LIP. */
+static int check(struct fnat_net *fn, const struct fnat_svc *svc, __be32 addr,
+		 struct netlink_ext_ack *ea)
+{
+	switch (inet_addr_type(fn->net, addr)) {
+	case RTN_UNICAST:
+		NL_SET_ERR_MSG(ea, "Warning: a LIP is no address of this host; nobody will answer ARP for it unless it is added to an interface or routed here");
+		break;
+	case RTN_LOCAL:
+		break;
+	default:
+		NL_SET_ERR_MSG(ea, "A LIP must be a unicast address: this one is broadcast, multicast or unroutable");
+		return -EINVAL;
+	}
+	if (ipv4_is_loopback(addr) || ipv4_is_zeronet(addr)) {
+		NL_SET_ERR_MSG(ea, "A LIP must be reachable from the real servers: not loopback, not 0.0.0.0/8");
+		return -EINVAL;
+	}
+	if (host_source(fn, addr) || speaks_to_dest(fn, svc, addr)) {
+		NL_SET_ERR_MSG(ea, "The host itself uses this address as a source, so ports would collide: give the LIP an address of its own, as /32");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static struct fnat_laddr *find(struct fnat_net *fn,
+			       const union nf_inet_addr *addr)
+{
+	struct fnat_laddr *l;
+
+	hlist_for_each_entry(l, chain(fn, addr), node)
+		if (nf_inet_addr_cmp(&l->addr, addr) && fnat_laddr_get(l))
+			return l;
+	return NULL;
+}
+
+/* The object of @addr, made if need be, with a reference. NULL: no memory. */
+static struct fnat_laddr *find_or_make(struct fnat_net *fn, u16 af,
+				       const union nf_inet_addr *addr)
+{
+	struct fnat_laddr *l = find(fn, addr);
+
+	if (l)
+		return l;
+	l = kzalloc(sizeof(*l), GFP_KERNEL);
+	if (!l)
+		return NULL;
+	l->addr = *addr;
+	l->af = af;
+	refcount_set(&l->refs, 1);
+	l->id = ida_alloc(&fn->laddr_ids, GFP_KERNEL);
+	if (l->id < 0)
+		goto free_laddr;
+	if (fnat_addrset_add(&fn->addrs, af, addr))
+		goto free_id;
+	hlist_add_head(&l->node, chain(fn, addr));
+	return l;
+
+free_id:
+	ida_free(&fn->laddr_ids, l->id);
+free_laddr:
+	kfree(l);
+	return NULL;
+}
+
+void fnat_laddr_put(struct fnat_net *fn, struct fnat_laddr *l)
+{
+	if (!refcount_dec_and_test(&l->refs))
+		return;
+	llist_add(&l->dead, &fn->dead_laddrs);
+	fnat_net_reap(fn);
+}
+
+void fnat_laddr_reap(struct fnat_net *fn)
+{
+	struct fnat_laddr *l, *next;
+
+	lockdep_assert_held(&fn->cfg);
+	llist_for_each_entry_safe(l, next, llist_del_all(&fn->dead_laddrs),
+				  dead) {
+		hlist_del(&l->node);
+		fnat_lports_forget(fn, l);
+		fnat_addrset_del(&fn->addrs, l->af, &l->addr);
+		ida_free(&fn->laddr_ids, l->id);
+		kfree_rcu(l, rcu);
+	}
+}
+
+static bool has_any(const struct fnat_laddrs *set,
+		    const struct fnat_laddr_range *range)
+{
+	u32 i;
+
+	for (i = 0; set && i < set->n; i++)
+		if (covers(range, set->v[i]))
+			return true;
+	return false;
+}
+
+static void publish(struct fnat_net *fn, struct fnat_laddrs __rcu **slot,
+		    struct fnat_laddrs *set)
+{
+	struct fnat_laddrs *old = current_set(fn, slot);
+
+	rcu_assign_pointer(*slot, set);
+	/* Who found every LIP full may look again. */
+	atomic_inc(&fn->lport_freed);
+	if (old)
+		kvfree_rcu(old, rcu);
+}
+
+int fnat_laddr_add(struct fnat_net *fn, struct fnat_svc *svc,
+		   const struct fnat_laddr_range *range,
+		   struct netlink_ext_ack *ea)
+{
+	struct fnat_laddrs __rcu **slot = slot_of(fn, svc);
+	struct fnat_laddrs *old = current_set(fn, slot);
+	u32 had = old ? old->n : 0;
+	struct fnat_laddrs *set;
+	int err;
+	u32 i;
+
+	if (has_any(old, range)) {
+		NL_SET_ERR_MSG(ea, "One of these addresses is in the list already; nothing was added");
+		return -EEXIST;
+	}
+	for (i = 0; i < range->n; i++) {
+		err = check(fn, svc, nth(range, i).ip, ea);
+		if (err)
+			return err;
+	}
+	err = fnat_net_prepare(fn);
+	if (err)
+		return err;
+
+	set = kvzalloc(struct_size(set, v, had + range->n), GFP_KERNEL);
+	if (!set)
+		return -ENOMEM;
+	if (had)
+		memcpy(set->v, old->v, had * sizeof(set->v[0]));
+	for (set->n = had; set->n < had + range->n; set->n++) {
+		union nf_inet_addr addr = nth(range, set->n - had);
+
+		set->v[set->n] = find_or_make(fn, range->af, &addr);
+		if (!set->v[set->n])
+			goto put_laddrs;
+	}
+	publish(fn, slot, set);
+	return 0;
+
+put_laddrs:
+	while (set->n > had)
+		fnat_laddr_put(fn, set->v[--set->n]);
+	kvfree(set);
+	return -ENOMEM;
+}
+
+int fnat_laddr_del(struct fnat_net *fn, struct fnat_svc *svc,
+		   const struct fnat_laddr_range *range,
+		   struct netlink_ext_ack *ea)
+{
+	struct fnat_laddrs __rcu **slot = slot_of(fn, svc);
+	struct fnat_laddrs *old = current_set(fn, slot);
+	struct fnat_laddrs *set;
+	u32 i, found = 0;
+
+	for (i = 0; old && i < old->n; i++)
+		found += covers(range, old->v[i]);
+	if (found != range->n) {
+		NL_SET_ERR_MSG(ea, "Not every one of these addresses is in the list; nothing was removed");
+		return -ENOENT;
+	}
+	set = kvzalloc(struct_size(set, v, old->n - found), GFP_KERNEL);
+	if (!set)
+		return -ENOMEM;
+	for (i = 0; i < old->n; i++)
+		if (!covers(range, old->v[i]))
+			set->v[set->n++] = old->v[i];
+
+	rcu_assign_pointer(*slot, set);
+	for (i = 0; i < old->n; i++)
+		if (covers(range, old->v[i]))
+			fnat_laddr_put(fn, old->v[i]);
+	kvfree_rcu(old, rcu);
+	return 0;
+}
+
+void fnat_laddrs_drop(struct fnat_net *fn, struct fnat_laddrs __rcu **slot)
+{
+	struct fnat_laddrs *old = current_set(fn, slot);
+	u32 i;
+
+	if (!old)
+		return;
+	RCU_INIT_POINTER(*slot, NULL);
+	for (i = 0; i < old->n; i++)
+		fnat_laddr_put(fn, old->v[i]);
+	kvfree_rcu(old, rcu);
+}
+
+const struct fnat_laddrs *fnat_laddrs_of(const struct fnat_svc *svc)
+{
+	const struct fnat_laddrs *set = rcu_dereference(svc->laddrs);
+
+	if (!set || !set->n)
+		set = rcu_dereference(svc->fn->pool);
+	return set && set->n ? set : NULL;
+}

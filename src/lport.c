@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/jhash.h>
+#include <linux/ratelimit.h>
+#include <linux/slab.h>
+
+#include "dest.h"
+#include "laddr.h"
+#include "lport.h"
+#include "pkt.h"
+#include "shuffle.h"
+#include "svc.h"
+
+#define LEAF_BITS	512	/* ports; 64 bytes, one cache line */
+#define LEAVES		(65536 / LEAF_BITS)
+#define LEAF_LONGS	BITS_TO_LONGS(LEAF_BITS)
+
+struct fnat_lports {
+	/* Leaf lock. Guards all below but what is fixed. */
+	spinlock_t		lock;
+	u32			used;
+	u32			cursor;		/* where to look next */
+	struct fnat_laddr	*laddr;		/* outlives the map; fixed */
+	const struct fnat_rs	*rs;		/* likewise */
+	u32			first_port;	/* fixed */
+	struct fnat_shuffle	order;		/* fixed */
+	DECLARE_BITMAP(full, LEAVES);
+	unsigned long		*leaf[LEAVES];
+	u32			**above;	/* by leaf; mostly NULL */
+	struct rcu_head		rcu;
+};
+
+static struct hlist_head *chain(const struct fnat_net *fn, u16 proto,
+				const union nf_inet_addr *addr, __be16 port)
+{
+	u32 h = jhash2((const u32 *)addr, 4,
+		       (__force u32)port << 16 | proto);
+
+	return &fn->rs_tab[h & ((1U << FNAT_RS_TAB_BITS) - 1)];
+}
+
+struct fnat_rs *fnat_rs_get(struct fnat_net *fn, u16 af, u16 proto,
+			    const union nf_inet_addr *addr, __be16 port)
+{
+	struct hlist_head *head = chain(fn, proto, addr, port);
+	struct fnat_rs *rs;
+
+	lockdep_assert_held(&fn->cfg);
+	hlist_for_each_entry(rs, head, node)
+		if (rs->port == port && rs->proto == proto && rs->af == af &&
+		    nf_inet_addr_cmp(&rs->addr, addr) &&
+		    refcount_inc_not_zero(&rs->refs))
+			return rs;
+
+	rs = kzalloc(sizeof(*rs), GFP_KERNEL);
+	if (!rs)
+		return NULL;
+	rs->addr = *addr;
+	rs->port = port;
+	rs->af = af;
+	rs->proto = proto;
+	xa_init_flags(&rs->maps, XA_FLAGS_LOCK_BH);
+	refcount_set(&rs->refs, 1);
+	hlist_add_head(&rs->node, head);
+	list_add_tail(&rs->list, &fn->rs_list);
+	return rs;
+}
+
+void fnat_rs_put(struct fnat_net *fn, struct fnat_rs *rs)
+{
+	if (!refcount_dec_and_test(&rs->refs))
+		return;
+	llist_add(&rs->dead, &fn->dead_rs);
+	fnat_net_reap(fn);
+}
+
+static void map_free(struct fnat_lports *map)
+{
+	int i;
+
+	for (i = 0; i < LEAVES; i++) {
+		kfree(map->leaf[i]);
+		if (map->above)
+			kfree(map->above[i]);
+	}
+	kfree(map->above);
+	kfree(map);
+}
+
+static void map_free_rcu(struct rcu_head *head)
+{
+	map_free(container_of(head, struct fnat_lports, rcu));
+}
+
+void fnat_rs_reap(struct fnat_net *fn)
+{
+	struct fnat_rs *rs, *next;
+	struct fnat_lports *map;
+	unsigned long id;
+
+	lockdep_assert_held(&fn->cfg);
+	llist_for_each_entry_safe(rs, next, llist_del_all(&fn->dead_rs), dead) {
+		hlist_del(&rs->node);
+		list_del(&rs->list);
+		xa_for_each(&rs->maps, id, map)
+			call_rcu(&map->rcu, map_free_rcu);
+		xa_destroy(&rs->maps);
+		kfree_rcu(rs, rcu);
+	}
+}
+
+void fnat_lports_forget(struct fnat_net *fn, const struct fnat_laddr *l)
+{
+	struct fnat_lports *map;
+	struct fnat_rs *rs;
+
+	lockdep_assert_held(&fn->cfg);
+	list_for_each_entry(rs, &fn->rs_list, list) {
+		map = xa_erase_bh(&rs->maps, l->id);
+		if (map)
+			call_rcu(&map->rcu, map_free_rcu);
+	}
+}
+
+/* The map of @rs and @l, made if need be; NULL: no memory. RCU, BH off. */
+static struct fnat_lports *map_of(const struct fnat_net *fn,
+				  struct fnat_rs *rs, struct fnat_laddr *l)
+{
+	struct fnat_lports *map = xa_load(&rs->maps, l->id);
+	struct fnat_lports *other;
+	int lo, hi;
+
+	if (likely(map))
+		return map;
+	map = kzalloc(sizeof(*map), GFP_ATOMIC);
+	if (!map)
+		return NULL;
+	spin_lock_init(&map->lock);
+	map->laddr = l;
+	map->rs = rs;
+	lo = READ_ONCE(fn->tune.lport_min);
+	hi = max(READ_ONCE(fn->tune.lport_max), lo);
+	map->first_port = lo;
+	get_random_bytes(map->order.key, sizeof(map->order.key));
+	fnat_shuffle_init(&map->order, hi - lo + 1);
+	map->cursor = map->order.key[0] % map->order.n;
+
+	other = xa_cmpxchg_bh(&rs->maps, l->id, NULL, map, GFP_ATOMIC);
+	if (!other)
+		return map;
+	map_free(map);
+	return xa_is_err(other) ? NULL : other;
+}
+
+/* The leaf of index @i, made if need be; its bits past the end are set. */
+static unsigned long *leaf_of(struct fnat_lports *map, u32 i)
+{
+	u32 n = i / LEAF_BITS;
+	u32 end = map->order.n - n * LEAF_BITS;
+
+	if (!map->leaf[n]) {
+		map->leaf[n] = kcalloc(LEAF_LONGS, sizeof(long), GFP_ATOMIC);
+		if (map->leaf[n] && end < LEAF_BITS)
+			bitmap_set(map->leaf[n], end, LEAF_BITS - end);
+	}
+	return map->leaf[n];
+}
+
+/*
+ * Takes the first free index at or after the cursor: 0, -ENOSPC if there is
+ * none, -ENOMEM. Looks at the summary, and into two leaves at the most.
+ */
+static int take(struct fnat_lports *map, u32 *index)
+{
+	u32 leaves = DIV_ROUND_UP(map->order.n, LEAF_BITS);
+	u32 n = map->cursor / LEAF_BITS;
+	u32 bit = map->cursor % LEAF_BITS;
+	unsigned long *leaf;
+
+	lockdep_assert_held(&map->lock);
+	if (map->used == map->order.n)
+		return -ENOSPC;
+	for (;;) {
+		if (!test_bit(n, map->full)) {
+			leaf = leaf_of(map, n * LEAF_BITS);
+			if (!leaf)
+				return -ENOMEM;
+			bit = find_next_zero_bit(leaf, LEAF_BITS, bit);
+			if (bit < LEAF_BITS)
+				break;
+		}
+		bit = 0;
+		n = find_next_zero_bit(map->full, leaves, n + 1);
+		if (n >= leaves)
+			n = find_first_zero_bit(map->full, leaves);
+	}
+
+	__set_bit(bit, leaf);
+	if (bitmap_full(leaf, LEAF_BITS))
+		__set_bit(n, map->full);
+	*index = n * LEAF_BITS + bit;
+	map->cursor = (*index + 1) % map->order.n;
+	map->used++;
+	return 0;
+}
+
+static void warn_low(const struct fnat_lports *map)
+{
+	static DEFINE_RATELIMIT_STATE(once_a_minute, 60 * HZ, 1);
+
+	if (__ratelimit(&once_a_minute))
+		pr_notice("nine in ten ports of LIP %pI4 to %pI4:%u are taken: add LIPs\n",
+			  &map->laddr->addr.ip, &map->rs->addr.ip,
+			  ntohs(map->rs->port));
+}
+
+/* One try at @l, to which the caller has a reference; or NULL and *@why. */
+static struct fnat_lports *try_laddr(struct fnat_net *fn, struct fnat_rs *rs,
+				     struct fnat_laddr *l, u16 *index,
+				     __be16 *lport, enum fnat_event *why)
+{
+	struct fnat_lports *map = map_of(fn, rs, l);
+	int err = -ENOMEM;
+	bool low = false;
+	u32 i;
+
+	if (map) {
+		spin_lock_bh(&map->lock);
+		err = take(map, &i);
+		low = !err && map->used == map->order.n - map->order.n / 10;
+		spin_unlock_bh(&map->lock);
+	}
+	if (low) {
+		fnat_count(fn, FNAT_EV_LADDR_LOW);
+		warn_low(map);
+	}
+	if (err == -ENOSPC) {
+		atomic64_inc(&l->conflicts);
+		fnat_count(fn, FNAT_EV_LADDR_FULL);
+		return NULL;
+	}
+	if (err) {
+		*why = FNAT_DROP_MEMORY;
+		return NULL;
+	}
+	*index = i;
+	*lport = htons(map->first_port + fnat_shuffle(&map->order, i));
+	atomic_inc(&l->conns);
+	return map;
+}
+
+struct fnat_lports *fnat_lport_get(const struct fnat_pkt *p,
+				   struct fnat_dest *dest, u16 *index,
+				   __be16 *lport, enum fnat_event *why)
+{
+	const struct fnat_laddrs *set = fnat_laddrs_of(dest->svc);
+	struct fnat_net *fn = p->fn;
+	int freed = atomic_read(&fn->lport_freed);
+	u32 i, start;
+
+	*why = FNAT_DROP_NO_LADDR;
+	if (!set)
+		return NULL;
+	*why = FNAT_DROP_NO_PORT;
+	if (atomic_read(&dest->port_freed) == freed)
+		return NULL;
+
+	start = hsiphash_3u32((__force u32)p->saddr.ip, (__force u32)p->ports,
+			      (__force u32)p->daddr.ip, &fn->conn_key);
+	for (i = 0; i < set->n; i++) {
+		struct fnat_laddr *l = set->v[(start + i) % set->n];
+		struct fnat_lports *map;
+
+		if (!fnat_laddr_get(l))
+			continue;
+		map = try_laddr(fn, dest->rs, l, index, lport, why);
+		if (map)
+			return map;
+		fnat_laddr_put(fn, l);
+	}
+	if (*why == FNAT_DROP_NO_PORT)
+		atomic_set(&dest->port_freed, freed);
+	return NULL;
+}
+
+/*
+ * Remembers @seq for the port if the clock will not have passed it by itself:
+ * it sent more than 64 ns a byte allow (RFC 9293 3.4.1 asks for more). Rarely,
+ * so the room is found on demand; without memory the port goes without.
+ */
+static void remember_seq(struct fnat_lports *map, u32 i, u32 seq)
+{
+	u32 **leaf;
+
+	lockdep_assert_held(&map->lock);
+	if (!map->above)
+		map->above = kcalloc(LEAVES, sizeof(*map->above), GFP_ATOMIC);
+	if (!map->above)
+		return;
+	leaf = &map->above[i / LEAF_BITS];
+	if (!*leaf)
+		*leaf = kcalloc(LEAF_BITS, sizeof(**leaf), GFP_ATOMIC);
+	if (*leaf)
+		(*leaf)[i % LEAF_BITS] = seq;
+}
+
+static u32 clock_isn(const struct fnat_net *fn, const struct fnat_lports *map,
+		     __be32 ports)
+{
+	u64 h = siphash_3u32((__force u32)map->laddr->addr.ip,
+			     (__force u32)map->rs->addr.ip,
+			     (__force u32)ports, &fn->isn_key);
+
+	return (u32)h + (u32)(ktime_get_ns() >> 6);
+}
+
+u32 fnat_lport_isn(const struct fnat_net *fn, const struct fnat_lports *map,
+		   u16 index, __be32 ports)
+{
+	u32 isn = clock_isn(fn, map, ports);
+	u32 *leaf = map->above ? map->above[index / LEAF_BITS] : NULL;
+
+	if (leaf && leaf[index % LEAF_BITS] &&
+	    (s32)(isn - leaf[index % LEAF_BITS]) < 0)
+		isn = leaf[index % LEAF_BITS] + (isn & 0xffff);
+	return isn;
+}
+
+void fnat_lport_put(struct fnat_net *fn, struct fnat_lports *map, u16 index,
+		    u32 seq)
+{
+	__be16 lport = htons(map->first_port +
+			     fnat_shuffle(&map->order, index));
+	struct fnat_laddr *l = map->laddr;
+	bool was_full;
+	u32 isn = 0;
+
+	if (map->rs->proto == IPPROTO_TCP)
+		isn = clock_isn(fn, map, fnat_ports(lport, map->rs->port));
+
+	spin_lock_bh(&map->lock);
+	if (map->rs->proto == IPPROTO_TCP && (s32)(seq - isn) >= 0)
+		remember_seq(map, index, seq);
+	__clear_bit(index % LEAF_BITS, map->leaf[index / LEAF_BITS]);
+	__clear_bit(index / LEAF_BITS, map->full);
+	was_full = map->used-- == map->order.n;
+	spin_unlock_bh(&map->lock);
+
+	if (was_full)
+		atomic_inc(&fn->lport_freed);
+	atomic_dec(&l->conns);
+	fnat_laddr_put(fn, l);
+}
+
+__be32 fnat_lports_laddr(const struct fnat_lports *map)
+{
+	return map->laddr->addr.ip;
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The ladders: what a module and what a network namespace set up, and the
+ * same in reverse.
+ */
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <net/netns/generic.h>
+
+#include "conn.h"
+#include "fnat.h"
+#include "hook.h"
+#include "laddr.h"
+#include "lport.h"
+#include "nl.h"
+#include "procfs.h"
+#include "svc.h"
+#include "sysctl.h"
+
+unsigned int fnat_net_id __read_mostly;
+struct workqueue_struct *fnat_wq;
+
+unsigned int fnat_conn_tab_bits __read_mostly = 22;
+module_param_named(conn_tab_bits, fnat_conn_tab_bits, uint, 0444);
+MODULE_PARM_DESC(conn_tab_bits,
+		 "Buckets of the connection table, as a power of two (8 to 27, default 22)");
+
+/*
+ * In-tree IPVS exports this name, too. It is here so that the module loader
+ * refuses the second of the two, by name and before it has done anything.
+ */
+void ip_vs_tcp_conn_listen(void);
+void ip_vs_tcp_conn_listen(void)
+{
+}
+EXPORT_SYMBOL_GPL(ip_vs_tcp_conn_listen);
+
+struct fnat_net *fnat_net(const struct net *net)
+{
+	return net_generic(net, fnat_net_id);
+}
+
+static struct hlist_head *tab_alloc(unsigned int bits)
+{
+	return kvcalloc(1U << bits, sizeof(struct hlist_head), GFP_KERNEL);
+}
+
+static void tabs_free(struct fnat_net *fn)
+{
+	fnat_wheel_exit(fn);
+	fnat_conn_tab_exit(fn);
+	kvfree(fn->laddr_tab);
+	kvfree(fn->rs_tab);
+	kvfree(fn->svc_tab);
+	fn->laddr_tab = NULL;
+	fn->rs_tab = NULL;
+	fn->svc_tab = NULL;
+}
+
+int fnat_net_prepare(struct fnat_net *fn)
+{
+	lockdep_assert_held(&fn->cfg);
+	if (fn->conn_tab)
+		return 0;
+	fn->svc_tab = tab_alloc(FNAT_SVC_TAB_BITS);
+	fn->rs_tab = tab_alloc(FNAT_RS_TAB_BITS);
+	fn->laddr_tab = tab_alloc(FNAT_LADDR_TAB_BITS);
+	if (fn->svc_tab && fn->rs_tab && fn->laddr_tab &&
+	    !fnat_wheel_init(fn) && !fnat_conn_tab_init(fn))
+		return 0;
+	tabs_free(fn);
+	return -ENOMEM;
+}
+
+int fnat_net_start(struct fnat_net *fn)
+{
+	return fnat_net_prepare(fn) ?: fnat_hook_init(fn);
+}
+
+static void reap(struct work_struct *work)
+{
+	struct fnat_net *fn = container_of(work, struct fnat_net, reap);
+
+	mutex_lock(&fn->cfg);
+	if (fn->hooked && !atomic_read(&fn->nr_svcs)) {
+		fnat_hook_exit(fn);
+		/* Packets may still be in the hook, and readers in its ops. */
+		synchronize_net();
+	}
+	fnat_laddr_reap(fn);
+	fnat_rs_reap(fn);
+	mutex_unlock(&fn->cfg);
+}
+
+static void net_fields(struct fnat_net *fn, struct net *net)
+{
+	fn->net = net;
+	mutex_init(&fn->cfg);
+	xa_init_flags(&fn->svcs, XA_FLAGS_ALLOC);
+	ida_init(&fn->laddr_ids);
+	INIT_LIST_HEAD(&fn->rs_list);
+	init_llist_head(&fn->dead_laddrs);
+	init_llist_head(&fn->dead_rs);
+	INIT_WORK(&fn->reap, reap);
+	get_random_bytes(&fn->isn_key, sizeof(fn->isn_key));
+	fnat_state_timeouts(fn->timeout);
+	ratelimit_state_init(&fn->refusals, HZ, 1000);
+	/* Events count what was left out; the log need not say so. */
+	ratelimit_set_flags(&fn->refusals, RATELIMIT_MSG_ON_RELEASE);
+}
+
+static int __net_init net_init(struct net *net)
+{
+	struct fnat_net *fn = fnat_net(net);
+	int err;
+
+	net_fields(fn, net);
+	fn->events = alloc_percpu(struct fnat_events);
+	if (!fn->events)
+		return -ENOMEM;
+	err = fnat_stats_init(&fn->total);
+	if (err)
+		goto free_events;
+	err = percpu_counter_init(&fn->nr_conns, 0, GFP_KERNEL);
+	if (err)
+		goto exit_total;
+	err = fnat_addrset_init(&fn->addrs);
+	if (err)
+		goto destroy_nr_conns;
+	err = fnat_sysctl_init(fn);
+	if (err)
+		goto exit_addrs;
+	err = fnat_procfs_init(fn);
+	if (err)
+		goto exit_sysctl;
+	return 0;
+
+exit_sysctl:
+	fnat_sysctl_exit(fn);
+exit_addrs:
+	fnat_addrset_exit(&fn->addrs);
+destroy_nr_conns:
+	percpu_counter_destroy(&fn->nr_conns);
+exit_total:
+	fnat_stats_exit(&fn->total);
+free_events:
+	free_percpu(fn->events);
+	return err;
+}
+
+/* Packets first; a grace period passes before net_exit(). */
+static void __net_exit net_pre_exit(struct net *net)
+{
+	struct fnat_net *fn = fnat_net(net);
+
+	mutex_lock(&fn->cfg);
+	fnat_hook_exit(fn);
+	mutex_unlock(&fn->cfg);
+}
+
+static void __net_exit net_exit(struct net *net)
+{
+	struct fnat_net *fn = fnat_net(net);
+
+	fnat_procfs_exit(fn);
+	fnat_sysctl_exit(fn);
+
+	mutex_lock(&fn->cfg);
+	fnat_svc_flush(fn);
+	fnat_laddrs_drop(fn, &fn->pool);
+	mutex_unlock(&fn->cfg);
+	/* The last connections let go of their dests and LIPs. */
+	fnat_wheel_exit(fn);
+	flush_work(&fn->reap);
+	tabs_free(fn);
+
+	fnat_addrset_exit(&fn->addrs);
+	xa_destroy(&fn->svcs);
+	ida_destroy(&fn->laddr_ids);
+	percpu_counter_destroy(&fn->nr_conns);
+	fnat_stats_exit(&fn->total);
+	free_percpu(fn->events);
+}
+
+static struct pernet_operations net_ops = {
+	.init		= net_init,
+	.pre_exit	= net_pre_exit,
+	.exit		= net_exit,
+	.id		= &fnat_net_id,
+	.size		= sizeof(struct fnat_net),
+};
+
+static int __init fnat_init(void)
+{
+	int err;
+
+	if (fnat_conn_tab_bits < FNAT_CONN_TAB_BITS_MIN ||
+	    fnat_conn_tab_bits > FNAT_CONN_TAB_BITS_MAX) {
+		pr_err("conn_tab_bits=%u: must be between %u and %u\n",
+		       fnat_conn_tab_bits, FNAT_CONN_TAB_BITS_MIN,
+		       FNAT_CONN_TAB_BITS_MAX);
+		return -EINVAL;
+	}
+	fnat_wq = alloc_workqueue("ip_vs_fullnat", WQ_UNBOUND, 0);
+	if (!fnat_wq)
+		return -ENOMEM;
+	err = fnat_conn_cache_init();
+	if (err)
+		goto destroy_wq;
+	err = register_pernet_subsys(&net_ops);
+	if (err)
+		goto exit_cache;
+	err = fnat_nl_init();
+	if (err)
+		goto unregister_net;
+	return 0;
+
+unregister_net:
+	unregister_pernet_subsys(&net_ops);
+exit_cache:
+	fnat_conn_cache_exit();
+destroy_wq:
+	destroy_workqueue(fnat_wq);
+	return err;
+}
+
+static void __exit fnat_exit(void)
+{
+	fnat_nl_exit();
+	unregister_pernet_subsys(&net_ops);
+	/* Waits for what is yet to be freed under RCU, too. */
+	fnat_conn_cache_exit();
+	destroy_workqueue(fnat_wq);
+}
+
+module_init(fnat_init);
+module_exit(fnat_exit);
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("FULLNAT load balancer, a superset of IP Virtual Server");
+MODULE_ALIAS("ip_vs");
+MODULE_ALIAS_GENL_FAMILY(IPVS_GENL_NAME);

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <net/sock.h>
+
+#include "laddr.h"
+#include "nl.h"
+
+const struct nla_policy fnat_laddr_policy[FNAT_LADDR_ATTR_MAX + 1] = {
+	[FNAT_LADDR_ATTR_ADDR]		= { .type = NLA_BINARY,
+					    .len = FNAT_ADDR_LEN },
+	[FNAT_LADDR_ATTR_ADDR_LAST]	= { .type = NLA_BINARY,
+					    .len = FNAT_ADDR_LEN },
+	[FNAT_LADDR_ATTR_AF]		= { .type = NLA_U16 },
+};
+
+static int parse_range(const struct nlattr *attr,
+		       struct fnat_laddr_range *range,
+		       struct netlink_ext_ack *ea)
+{
+	struct nlattr *tb[FNAT_LADDR_ATTR_MAX + 1];
+	union nf_inet_addr last;
+	int err;
+
+	if (!attr) {
+		NL_SET_ERR_MSG(ea, "No local address is named");
+		return -EINVAL;
+	}
+	err = nla_parse_nested(tb, FNAT_LADDR_ATTR_MAX, attr,
+			       fnat_laddr_policy, ea);
+	if (err)
+		return err;
+	range->af = AF_INET;
+	if (tb[FNAT_LADDR_ATTR_AF])
+		range->af = nla_get_u16(tb[FNAT_LADDR_ATTR_AF]);
+	if (range->af != AF_INET) {
+		NL_SET_ERR_MSG(ea, "Only IPv4 local addresses are supported");
+		return -EAFNOSUPPORT;
+	}
+	err = fnat_nl_addr(tb[FNAT_LADDR_ATTR_ADDR], range->af, &range->first,
+			   ea);
+	if (err)
+		return err;
+	last = range->first;
+	if (tb[FNAT_LADDR_ATTR_ADDR_LAST])
+		err = fnat_nl_addr(tb[FNAT_LADDR_ATTR_ADDR_LAST], range->af,
+				   &last, ea);
+	if (err)
+		return err;
+	if (ntohl(last.ip) < ntohl(range->first.ip) ||
+	    ntohl(last.ip) - ntohl(range->first.ip) >= FNAT_LADDR_RANGE_MAX) {
+		NL_SET_ERR_MSG(ea, "A range runs upwards and names at most 4096 addresses");
+		return -EINVAL;
+	}
+	range->n = ntohl(last.ip) - ntohl(range->first.ip) + 1;
+	return 0;
+}
+
+/* Adds or deletes, for the service that is named or for the pool. */
+static int change(struct genl_info *info,
+		  int (*how)(struct fnat_net *fn, struct fnat_svc *svc,
+			     const struct fnat_laddr_range *range,
+			     struct netlink_ext_ack *ea))
+{
+	const struct nlattr *attr = info->attrs[IPVS_CMD_ATTR_SERVICE];
+	struct fnat_net *fn = fnat_nl_net(info);
+	struct fnat_laddr_range range;
+	struct fnat_svc *svc = NULL;
+	int err;
+
+	err = parse_range(info->attrs[FNAT_CMD_ATTR_LADDR], &range,
+			  info->extack);
+	if (err)
+		return err;
+	mutex_lock(&fn->cfg);
+	if (attr)
+		svc = fnat_nl_svc(fn, attr, info->extack);
+	err = PTR_ERR_OR_ZERO(svc) ?: how(fn, svc, &range, info->extack);
+	mutex_unlock(&fn->cfg);
+	return err;
+}
+
+int fnat_nl_new_laddr(struct sk_buff *skb, struct genl_info *info)
+{
+	return change(info, fnat_laddr_add);
+}
+
+int fnat_nl_del_laddr(struct sk_buff *skb, struct genl_info *info)
+{
+	return change(info, fnat_laddr_del);
+}
+
+static int put_svc(struct sk_buff *msg, const struct fnat_svc *svc)
+{
+	struct nlattr *nest;
+
+	if (!svc)
+		return 0;
+	nest = nla_nest_start(msg, IPVS_CMD_ATTR_SERVICE);
+	if (!nest || fnat_nl_put_svc_key(msg, &svc->key))
+		return -EMSGSIZE;
+	nla_nest_end(msg, nest);
+	return 0;
+}
+
+static int put_laddr(struct sk_buff *msg, const struct fnat_laddr *l)
+{
+	struct nlattr *nest = nla_nest_start(msg, FNAT_CMD_ATTR_LADDR);
+
+	if (!nest ||
+	    nla_put(msg, FNAT_LADDR_ATTR_ADDR, FNAT_ADDR_LEN, &l->addr) ||
+	    nla_put_u16(msg, FNAT_LADDR_ATTR_AF, l->af) ||
+	    nla_put_u64_64bit(msg, FNAT_LADDR_ATTR_PORT_CONFLICT,
+			      atomic64_read(&l->conflicts),
+			      FNAT_LADDR_ATTR_PAD) ||
+	    nla_put_u32(msg, FNAT_LADDR_ATTR_CONN_COUNTS,
+			atomic_read(&l->conns)))
+		return -EMSGSIZE;
+	nla_nest_end(msg, nest);
+	return 0;
+}
+
+/* cb->args[0]: how many LIPs are behind us. */
+int fnat_nl_dump_laddr(struct sk_buff *msg, struct netlink_callback *cb)
+{
+	const struct genl_dumpit_info *info = genl_dumpit_info(cb);
+	const struct nlattr *attr = info->attrs[IPVS_CMD_ATTR_SERVICE];
+	struct fnat_net *fn = fnat_net(sock_net(msg->sk));
+	const struct fnat_laddrs *set;
+	struct fnat_svc *svc = NULL;
+	void *hdr;
+	int err;
+
+	mutex_lock(&fn->cfg);
+	if (attr)
+		svc = fnat_nl_svc(fn, attr, cb->extack);
+	err = PTR_ERR_OR_ZERO(svc);
+	if (err)
+		goto unlock;
+	set = rcu_dereference_protected(svc ? svc->laddrs : fn->pool,
+					lockdep_is_held(&fn->cfg));
+	for (; set && cb->args[0] < set->n; cb->args[0]++) {
+		hdr = fnat_nl_dump_start(msg, cb, FNAT_CMD_GET_LADDR);
+		if (!hdr)
+			break;
+		if (put_svc(msg, svc) ||
+		    put_laddr(msg, set->v[cb->args[0]])) {
+			genlmsg_cancel(msg, hdr);
+			break;
+		}
+		genlmsg_end(msg, hdr);
+	}
+	err = msg->len;
+unlock:
+	mutex_unlock(&fn->cfg);
+	return err;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A packet as the rest of the module sees it: what pkt.c read from the skb
+ * and found sound. Lives on the stack of the hook.
+ */
+#ifndef FNAT_PKT_H
+#define FNAT_PKT_H
+
+#include <linux/ip.h>
+#include <linux/netfilter.h>
+#include <linux/skbuff.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+
+struct fnat_net;
+
+/* Flags of a TCP segment, as in its thirteenth byte. */
+enum {
+	FNAT_TH_FIN = 0x01,
+	FNAT_TH_SYN = 0x02,
+	FNAT_TH_RST = 0x04,
+	FNAT_TH_ACK = 0x10,
+};
+
+struct fnat_pkt {
+	struct sk_buff		*skb;
+	struct fnat_net		*fn;
+	const struct net_device	*in;
+	union nf_inet_addr	saddr;
+	union nf_inet_addr	daddr;
+	__be32			ports;		/* source, then destination */
+	u32			l3mdev;		/* VRF it came in by, or 0 */
+	u16			af;
+	u8			proto;
+	u8			tcp_flags;	/* FNAT_TH_*; 0 unless TCP */
+	u16			thoff;		/* transport header, in skb->data */
+	u16			thlen;		/* with TCP options */
+	u32			seq;		/* TCP, host order */
+	u32			ack;
+	u32			seg_len;	/* payload, SYN and FIN */
+	u16			win;		/* as sent, unscaled */
+};
+
+/*
+ * Reads @skb into @p. False: not ours or not understood; the skb may have
+ * been linearised further but is otherwise as it was.
+ */
+bool fnat_pkt_parse(struct fnat_pkt *p, struct fnat_net *fn,
+		    struct sk_buff *skb, const struct nf_hook_state *state);
+
+/* Whether the transport checksum is right, or vouched for by the device. */
+bool fnat_pkt_intact(const struct fnat_pkt *p);
+
+/* Whether @p carries a source address that no client and no server may have. */
+bool fnat_pkt_source_forged(const struct fnat_pkt *p);
+
+static inline struct tcphdr *fnat_pkt_tcp(const struct fnat_pkt *p)
+{
+	return (struct tcphdr *)(p->skb->data + p->thoff);
+}
+
+static inline struct udphdr *fnat_pkt_udp(const struct fnat_pkt *p)
+{
+	return (struct udphdr *)(p->skb->data + p->thoff);
+}
+
+static inline __be16 fnat_sport(__be32 ports)
+{
+	return cpu_to_be16(be32_to_cpu(ports) >> 16);
+}
+
+static inline __be16 fnat_dport(__be32 ports)
+{
+	return cpu_to_be16(be32_to_cpu(ports) & 0xffff);
+}
+
+static inline __be32 fnat_ports(__be16 sport, __be16 dport)
+{
+	return cpu_to_be32((u32)be16_to_cpu(sport) << 16 | be16_to_cpu(dport));
+}
+
+#endif /* FNAT_PKT_H */

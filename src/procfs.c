@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/proc_fs.h>
+#include <linux/seq_file.h>
+
+#include "conn.h"
+#include "pkt.h"
+#include "procfs.h"
+
+static struct fnat_net *seq_net(const struct seq_file *seq)
+{
+	return fnat_net(seq_file_net((struct seq_file *)seq));
+}
+
+/*
+ * The line we are at: a connection's client side, its bucket, and how many
+ * before it in that bucket have been shown.
+ */
+struct place {
+	struct seq_net_private	p;	/* must come first */
+	u32			bucket;
+	u32			before;
+};
+
+/* The direction at @at, going on to later buckets if need be. RCU. */
+static struct fnat_dir *conn_at(const struct fnat_net *fn, struct place *at)
+{
+	struct fnat_dir *d;
+	u32 n;
+
+	if (!fn->conn_tab)
+		return NULL;
+	for (; at->bucket <= fn->conn_mask; at->bucket++, at->before = 0) {
+		n = at->before;
+		d = fnat_conn_next(fn, at->bucket, NULL);
+		while (d && n--)
+			d = fnat_conn_next(fn, at->bucket, d);
+		if (d)
+			return d;
+	}
+	return NULL;
+}
+
+static void *conn_start(struct seq_file *seq, loff_t *pos)
+	__acquires(RCU)
+{
+	struct place *at = seq->private;
+
+	rcu_read_lock();
+	if (!*pos) {
+		at->bucket = 0;
+		at->before = 0;
+		return SEQ_START_TOKEN;
+	}
+	return conn_at(seq_net(seq), at);
+}
+
+static void *conn_next(struct seq_file *seq, void *v, loff_t *pos)
+{
+	struct place *at = seq->private;
+
+	++*pos;
+	if (v != SEQ_START_TOKEN)
+		at->before++;
+	return conn_at(seq_net(seq), at);
+}
+
+static void conn_stop(struct seq_file *seq, void *v)
+	__releases(RCU)
+{
+	rcu_read_unlock();
+}
+
+/* ipvsadm -Lc reads this with fixed buffers: the format is the stock one. */
+static int conn_show(struct seq_file *seq, void *v)
+{
+	struct fnat_dir *d = v;
+	struct fnat_conn *c;
+
+	if (v == SEQ_START_TOKEN) {
+		seq_puts(seq, "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData\n");
+		return 0;
+	}
+	c = fnat_dir_conn(d);
+	seq_printf(seq, "%-3s %08X %04X %08X %04X %08X %04X %-11s %7u\n",
+		   d->proto == IPPROTO_TCP ? "TCP" : "UDP",
+		   ntohl(d->saddr), ntohs(fnat_sport(d->ports)),
+		   ntohl(d->daddr), ntohs(fnat_dport(d->ports)),
+		   ntohl(d->new_daddr), ntohs(fnat_dport(d->new_ports)),
+		   fnat_state_name(READ_ONCE(c->state)),
+		   fnat_conn_left(seq_net(seq), c));
+	return 0;
+}
+
+static const struct seq_operations conn_ops = {
+	.start	= conn_start,
+	.next	= conn_next,
+	.stop	= conn_stop,
+	.show	= conn_show,
+};
+
+/* Every event, a column per CPU, in the ancestor's form. */
+static int events_show(struct seq_file *seq, void *v)
+{
+	struct fnat_net *fn = fnat_net(seq_file_single_net(seq));
+	int ev, cpu;
+
+	seq_printf(seq, "%34s", "");
+	for_each_online_cpu(cpu)
+		seq_printf(seq, "CPU%-7d ", cpu);
+	seq_putc(seq, '\n');
+	for (ev = 0; ev < FNAT_EV_MAX; ev++) {
+		seq_printf(seq, "%-25s:", fnat_event_name(ev));
+		for_each_online_cpu(cpu)
+			seq_printf(seq, "%10llu ",
+				   READ_ONCE(per_cpu_ptr(fn->events,
+							 cpu)->n[ev]));
+		seq_putc(seq, '\n');
+	}
+	return 0;
+}
+
+int fnat_procfs_init(struct fnat_net *fn)
+{
+	struct proc_dir_entry *dir = fn->net->proc_net;
+
+	if (!proc_create_net("ip_vs_conn", 0440, dir, &conn_ops,
+			     sizeof(struct place)))
+		return -ENOMEM;
+	if (!proc_create_net_single("ip_vs_ext_stats", 0444, dir, events_show,
+				    NULL))
+		goto remove_conn;
+	return 0;
+
+remove_conn:
+	remove_proc_entry("ip_vs_conn", dir);
+	return -ENOMEM;
+}
+
+void fnat_procfs_exit(struct fnat_net *fn)
+{
+	remove_proc_entry("ip_vs_ext_stats", fn->net->proc_net);
+	remove_proc_entry("ip_vs_conn", fn->net->proc_net);
+}

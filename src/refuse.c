@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/icmp.h>
+#include <linux/ratelimit.h>
+
+#include "fnat.h"
+#include "pkt.h"
+#include "refuse.h"
+#include "segment.h"
+
+/* A flood of refused SYNs must not become a flood of RSTs. */
+static bool may_tell(const struct fnat_pkt *p)
+{
+	if (__ratelimit(&p->fn->refusals))
+		return true;
+	fnat_count(p->fn, FNAT_EV_RATELIMIT);
+	return false;
+}
+
+unsigned int fnat_drop_icmp(const struct fnat_pkt *p, enum fnat_event why,
+			    u8 type, u8 code, u32 info)
+{
+	if (may_tell(p) && !fnat_icmp_send(p, type, code, info))
+		fnat_count(p->fn, FNAT_EV_SENT_ICMP);
+	return fnat_drop(p, why);
+}
+
+/* RFC 9293 3.10.7.1: the answer to a SYN that nobody wants. */
+static unsigned int refuse_tcp(const struct fnat_pkt *p, enum fnat_event why)
+{
+	struct fnat_segment rst = {
+		.saddr	= p->daddr.ip,
+		.daddr	= p->saddr.ip,
+		.ports	= fnat_ports(fnat_dport(p->ports),
+				     fnat_sport(p->ports)),
+		.l3mdev	= p->l3mdev,
+		.ack	= p->seq + p->seg_len,
+		.flags	= FNAT_TH_RST | FNAT_TH_ACK,
+	};
+
+	if (may_tell(p) && !fnat_segment_send(p->fn, &rst))
+		fnat_count(p->fn, FNAT_EV_SENT_RST);
+	return fnat_drop(p, why);
+}
+
+unsigned int fnat_refuse(const struct fnat_pkt *p, enum fnat_event why)
+{
+	if (p->proto == IPPROTO_TCP)
+		return refuse_tcp(p, why);
+	return fnat_drop_icmp(p, why, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0);
+}

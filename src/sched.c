@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "dest.h"
+#include "sched.h"
+#include "svc.h"
+
+/* Round robin: the next that is available, after the last one used. */
+static struct fnat_dest *rr_pick(struct fnat_svc *svc,
+				 const struct fnat_dests *set,
+				 const struct fnat_pkt *p)
+{
+	s64 cursor = atomic64_read(&svc->cursor);
+	u32 i, n;
+
+	do {
+		i = (u32)cursor % set->n;
+		for (n = 0; n < set->n; n++, i = (i + 1) % set->n)
+			if (fnat_dest_available(set->v[i]))
+				break;
+		if (n == set->n)
+			return NULL;
+	} while (!atomic64_try_cmpxchg(&svc->cursor, &cursor, i + 1));
+	return set->v[i];
+}
+
+/*
+ * Weighted round robin, interleaved: the bar starts at the largest weight and
+ * falls by the weights' common divisor each round; whoever reaches it is next.
+ * The cursor holds the bar above the index.
+ */
+static struct fnat_dest *wrr_pick(struct fnat_svc *svc,
+				  const struct fnat_dests *set,
+				  const struct fnat_pkt *p)
+{
+	s64 cursor = atomic64_read(&svc->cursor);
+	u64 steps;
+	u32 i, bar;
+
+	if (!set->max_weight)
+		return NULL;
+	do {
+		i = (u32)cursor;
+		bar = cursor >> 32;
+		/* Every weight's turn once, and the round we are in. */
+		steps = (u64)set->n * (set->max_weight / set->gcd + 1);
+		for (; steps; steps--, i++) {
+			if (i >= set->n) {
+				i = 0;
+				bar = bar > set->gcd ? bar - set->gcd : 0;
+			}
+			if (!bar || bar > set->max_weight)
+				bar = set->max_weight;
+			if (READ_ONCE(set->v[i]->opts.weight) >= bar &&
+			    fnat_dest_available(set->v[i]))
+				break;
+		}
+		if (!steps)
+			return NULL;
+	} while (!atomic64_try_cmpxchg(&svc->cursor, &cursor,
+				       (s64)bar << 32 | (i + 1)));
+	return set->v[i];
+}
+
+/* An active connection weighs as much as 256 that are not. */
+static s64 overhead(const struct fnat_dest *d)
+{
+	return ((s64)atomic_read(&d->active) << 8) + atomic_read(&d->inactive);
+}
+
+/* Least connections; the first of those that tie. */
+static struct fnat_dest *lc_pick(struct fnat_svc *svc,
+				 const struct fnat_dests *set,
+				 const struct fnat_pkt *p)
+{
+	struct fnat_dest *least = NULL;
+	s64 least_overhead = 0;
+	u32 i;
+
+	for (i = 0; i < set->n; i++) {
+		struct fnat_dest *d = set->v[i];
+		s64 o = overhead(d);
+
+		if (!fnat_dest_available(d) || (least && o >= least_overhead))
+			continue;
+		least = d;
+		least_overhead = o;
+	}
+	return least;
+}
+
+/* Least connections per weight; the first of those that tie. */
+static struct fnat_dest *wlc_pick(struct fnat_svc *svc,
+				  const struct fnat_dests *set,
+				  const struct fnat_pkt *p)
+{
+	struct fnat_dest *least = NULL;
+	s64 least_overhead = 0;
+	int least_weight = 0;
+	u32 i;
+
+	for (i = 0; i < set->n; i++) {
+		struct fnat_dest *d = set->v[i];
+		int weight = READ_ONCE(d->opts.weight);
+		s64 o = overhead(d);
+
+		if (!fnat_dest_available(d) ||
+		    (least && least_overhead * weight <= o * least_weight))
+			continue;
+		least = d;
+		least_overhead = o;
+		least_weight = weight;
+	}
+	return least;
+}
+
+static const struct fnat_sched scheds[] = {
+	{ "rr", rr_pick },
+	{ "wrr", wrr_pick },
+	{ "lc", lc_pick },
+	{ "wlc", wlc_pick },
+};
+
+const struct fnat_sched *fnat_sched_find(const char *name)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(scheds); i++)
+		if (!strcmp(scheds[i].name, name))
+			return &scheds[i];
+	return NULL;
+}
+
+struct fnat_dest *fnat_sched_pick(struct fnat_svc *svc,
+				  const struct fnat_pkt *p)
+{
+	const struct fnat_dests *set;
+	struct fnat_dest *d;
+
+	/* A dest that went away meanwhile is not in the next set. */
+	do {
+		set = rcu_dereference(svc->dests);
+		if (!set || !set->n)
+			return NULL;
+		d = READ_ONCE(svc->sched)->pick(svc, set, p);
+	} while (d && !fnat_dest_bind(d));
+	return d;
+}

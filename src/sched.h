@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Schedulers: which dest the next connection of a service goes to. The rules
+ * are upstream's, word for word in effect; none takes a lock.
+ */
+#ifndef FNAT_SCHED_H
+#define FNAT_SCHED_H
+
+struct fnat_dest;
+struct fnat_dests;
+struct fnat_pkt;
+struct fnat_svc;
+
+struct fnat_sched {
+	const char	*name;		/* at most 14 characters */
+	/* One of @set, which is not empty; NULL if none is available. RCU. */
+	struct fnat_dest *(*pick)(struct fnat_svc *svc,
+				  const struct fnat_dests *set,
+				  const struct fnat_pkt *p);
+};
+
+/* The scheduler of that name, or NULL. */
+const struct fnat_sched *fnat_sched_find(const char *name);
+
+/*
+ * The dest for @p, the first packet of a connection, bound to it as by
+ * fnat_dest_bind(); NULL if none is available. RCU.
+ */
+struct fnat_dest *fnat_sched_pick(struct fnat_svc *svc,
+				  const struct fnat_pkt *p);
+
+#endif /* FNAT_SCHED_H */

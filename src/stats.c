@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/netfilter.h>
+
+#include "fnat.h"
+#include "pkt.h"
+#include "stats.h"
+
+static const char * const event_names[FNAT_EV_MAX] = {
+	[FNAT_DROP_CORRUPT]	= "drop_corrupt",
+	[FNAT_DROP_SOURCE]	= "drop_source",
+	[FNAT_DROP_NO_DEST]	= "conn_sched_unreach",
+	[FNAT_DROP_NO_LADDR]	= "drop_no_laddr",
+	[FNAT_DROP_NO_PORT]	= "drop_no_port",
+	[FNAT_DROP_CONN_MAX]	= "conn_exceeded",
+	[FNAT_DROP_MEMORY]	= "drop_memory",
+	[FNAT_DROP_NO_ROUTE]	= "drop_no_route",
+	[FNAT_DROP_NEIGH]	= "drop_neigh",
+	[FNAT_DROP_TTL]		= "drop_ttl",
+	[FNAT_DROP_MTU]		= "xmit_unexpected_mtu",
+	[FNAT_EV_STRAY]		= "tcp_stray",
+	[FNAT_EV_REOPENED]	= "fullnat_conn_reused",
+	[FNAT_EV_BAD_RST]	= "tcp_bad_rst",
+	[FNAT_EV_BAD_FIN]	= "tcp_bad_fin",
+	[FNAT_EV_SENT_RST]	= "refused_rst",
+	[FNAT_EV_SENT_ICMP]	= "sent_icmp",
+	[FNAT_EV_RATELIMIT]	= "refused_ratelimit",
+	[FNAT_EV_LADDR_FULL]	= "fullnat_laddr_full",
+	[FNAT_EV_LADDR_LOW]	= "fullnat_laddr_low",
+	[FNAT_EV_SLOW_XMIT]	= "fast_xmit_reject",
+	[FNAT_EV_LOCAL]		= "xmit_local",
+};
+
+int fnat_stats_init(struct fnat_stats *s)
+{
+	int cpu;
+
+	s->cpu = alloc_percpu(struct fnat_traffic);
+	if (!s->cpu)
+		return -ENOMEM;
+	for_each_possible_cpu(cpu)
+		u64_stats_init(&per_cpu_ptr(s->cpu, cpu)->sync);
+	return 0;
+}
+
+void fnat_stats_exit(struct fnat_stats *s)
+{
+	free_percpu(s->cpu);
+}
+
+static void sum_cpus(const struct fnat_stats *s, struct fnat_sum *sum)
+{
+	int cpu;
+
+	memset(sum, 0, sizeof(*sum));
+	for_each_possible_cpu(cpu) {
+		const struct fnat_traffic *t = per_cpu_ptr(s->cpu, cpu);
+		struct fnat_sum now;
+		unsigned int start;
+		int dir;
+
+		do {
+			start = u64_stats_fetch_begin(&t->sync);
+			now.conns = u64_stats_read(&t->conns);
+			for (dir = 0; dir < 2; dir++) {
+				now.pkts[dir] = u64_stats_read(&t->pkts[dir]);
+				now.bytes[dir] = u64_stats_read(&t->bytes[dir]);
+			}
+		} while (u64_stats_fetch_retry(&t->sync, start));
+
+		sum->conns += now.conns;
+		for (dir = 0; dir < 2; dir++) {
+			sum->pkts[dir] += now.pkts[dir];
+			sum->bytes[dir] += now.bytes[dir];
+		}
+	}
+}
+
+void fnat_stats_sum(const struct fnat_stats *s, struct fnat_sum *sum)
+{
+	int dir;
+
+	sum_cpus(s, sum);
+	sum->conns -= s->zero.conns;
+	for (dir = 0; dir < 2; dir++) {
+		sum->pkts[dir] -= s->zero.pkts[dir];
+		sum->bytes[dir] -= s->zero.bytes[dir];
+	}
+}
+
+void fnat_stats_zero(struct fnat_stats *s)
+{
+	sum_cpus(s, &s->zero);
+}
+
+void fnat_count(struct fnat_net *fn, enum fnat_event ev)
+{
+	this_cpu_inc(fn->events->n[ev]);
+}
+
+unsigned int fnat_drop(const struct fnat_pkt *p, enum fnat_event why)
+{
+	fnat_count(p->fn, why);
+	return NF_DROP;
+}
+
+const char *fnat_event_name(enum fnat_event ev)
+{
+	return event_names[ev];
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "tcpopt.h"
+
+enum {
+	OPT_EOL		= 0,
+	OPT_NOP		= 1,
+	OPT_WSCALE	= 3,
+	OPT_SACK	= 5,
+	OPT_TIMESTAMP	= 8,
+};
+
+enum {
+	LEN_WSCALE	= 3,
+	LEN_SACK_BASE	= 2,
+	LEN_SACK_BLOCK	= 8,
+	LEN_TIMESTAMP	= 10,
+};
+
+/*
+ * The first option of @kind that lies whole within @len and is at least @min
+ * bytes long; its length in *@optlen. NULL if there is none or if the bytes
+ * before it make no sense.
+ */
+static u8 *find(u8 *opt, unsigned int len, u8 kind, u8 min, u8 *optlen)
+{
+	unsigned int i = 0;
+
+	while (i < len && opt[i] != OPT_EOL) {
+		u8 n;
+
+		if (opt[i] == OPT_NOP) {
+			i++;
+			continue;
+		}
+		if (i + 1 >= len)
+			break;
+		n = opt[i + 1];
+		if (n < 2 || n > len - i)
+			break;
+		if (opt[i] == kind && n >= min) {
+			*optlen = n;
+			return opt + i;
+		}
+		i += n;
+	}
+	return NULL;
+}
+
+int fnat_tcpopt_wscale(const u8 *opt, unsigned int len)
+{
+	u8 n;
+	const u8 *o = find((u8 *)opt, len, OPT_WSCALE, LEN_WSCALE, &n);
+
+	if (!o || n != LEN_WSCALE)
+		return -1;
+	return o[2] > FNAT_TCPOPT_WSCALE_MAX ? FNAT_TCPOPT_WSCALE_MAX : o[2];
+}
+
+bool fnat_tcpopt_strip_timestamp(u8 *opt, unsigned int len)
+{
+	u8 n;
+	u8 *o = find(opt, len, OPT_TIMESTAMP, LEN_TIMESTAMP, &n);
+
+	if (!o)
+		return false;
+	memset(o, OPT_NOP, n);
+	return true;
+}
+
+bool fnat_tcpopt_shift_sack(u8 *opt, unsigned int len, u32 off)
+{
+	u8 n, i;
+	u8 *o = find(opt, len, OPT_SACK, LEN_SACK_BASE + LEN_SACK_BLOCK, &n);
+
+	if (!o)
+		return false;
+	for (i = LEN_SACK_BASE; i + LEN_SACK_BLOCK <= n; i += LEN_SACK_BLOCK) {
+		put_unaligned_be32(get_unaligned_be32(o + i) + off, o + i);
+		put_unaligned_be32(get_unaligned_be32(o + i + 4) + off,
+				   o + i + 4);
+	}
+	return true;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * TCP options, read and edited in place. Pure. @opt is the option area, @len
+ * its length (data offset less 20, so at most 40); nothing outside is touched
+ * whatever the bytes say (RFC 9293 3.1, RFC 2018, RFC 7323).
+ */
+#ifndef FNAT_TCPOPT_H
+#define FNAT_TCPOPT_H
+
+#ifdef __KERNEL__
+#include <linux/types.h>
+#endif
+
+#define FNAT_TCPOPT_WSCALE_MAX	14	/* RFC 7323 2.3 */
+
+/* The window scale that a SYN offers, at most 14; -1 if it offers none. */
+int fnat_tcpopt_wscale(const u8 *opt, unsigned int len);
+
+/* Overwrites a timestamp option with NOPs. Whether there was one. */
+bool fnat_tcpopt_strip_timestamp(u8 *opt, unsigned int len);
+
+/* Adds @off to both edges of every SACK block. Whether there was one. */
+bool fnat_tcpopt_shift_sack(u8 *opt, unsigned int len, u32 off);
+
+#endif /* FNAT_TCPOPT_H */

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What a packet does to its connection: sequence numbers seen, state, time of
+ * the last packet.
+ */
+#ifndef FNAT_TRACK_H
+#define FNAT_TRACK_H
+
+struct fnat_dir;
+struct fnat_pkt;
+
+/*
+ * Notes that @p passes in direction @d of its connection. A segment that its
+ * receiver would not take changes no state (RFC 5961): it is forwarded all
+ * the same, for the receiver knows best. RCU.
+ */
+void fnat_track(const struct fnat_pkt *p, struct fnat_dir *d);
+
+#endif /* FNAT_TRACK_H */

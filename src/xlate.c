@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Checksums are updated by the difference between old and new (RFC 1624),
+ * never computed anew: what came in corrupt goes out corrupt. The difference
+ * comes in two parts, for where the device has yet to sum the segment
+ * (CHECKSUM_PARTIAL) only the pseudo header's counts.
+ */
+#include <net/checksum.h>
+#include <net/ip.h>
+
+#include "conn.h"
+#include "pkt.h"
+#include "tcpopt.h"
+#include "xlate.h"
+
+static __wsum changed(__be32 from, __be32 to)
+{
+	return csum_sub((__force __wsum)to, (__force __wsum)from);
+}
+
+/* Addresses and TTL. Returns what that changes in a pseudo header. */
+static __wsum xlate_ip(const struct fnat_pkt *p, const struct fnat_dir *d)
+{
+	struct iphdr *iph = ip_hdr(p->skb);
+	__wsum diff = csum_add(changed(iph->saddr, d->new_saddr),
+			       changed(iph->daddr, d->new_daddr));
+
+	iph->saddr = d->new_saddr;
+	iph->daddr = d->new_daddr;
+	csum_replace_by_diff(&iph->check, diff);
+	ip_decrease_ttl(iph);
+	return diff;
+}
+
+static void fix_check(const struct sk_buff *skb, __sum16 *check, __wsum pseudo,
+		      __wsum rest)
+{
+	if (skb->ip_summed == CHECKSUM_PARTIAL)
+		*check = ~csum_fold(csum_add(csum_unfold(*check), pseudo));
+	else
+		csum_replace_by_diff(check, csum_add(pseudo, rest));
+}
+
+static bool edits_options(const struct fnat_pkt *p, const struct fnat_dir *d)
+{
+	return p->thlen > sizeof(struct tcphdr) &&
+	       (d->ack_off || p->tcp_flags & FNAT_TH_SYN);
+}
+
+/*
+ * SACK edges speak the other side's numbers. A client's timestamps mean
+ * nothing behind a shared address: a server in TIME_WAIT would take a lower
+ * one for an old segment (RFC 7323 5.2), so SYNs do not offer them.
+ */
+static __wsum xlate_options(const struct fnat_pkt *p, const struct fnat_dir *d)
+{
+	struct tcphdr *th = fnat_pkt_tcp(p);
+	unsigned int len = p->thlen - sizeof(*th);
+	u8 *opt = (u8 *)(th + 1);
+	__wsum before = csum_partial(opt, len, 0);
+	bool edited = false;
+
+	if (d->ack_off)
+		edited = fnat_tcpopt_shift_sack(opt, len, d->ack_off);
+	if (p->tcp_flags & FNAT_TH_SYN && fnat_dir_which(d) == FNAT_C2S)
+		edited |= fnat_tcpopt_strip_timestamp(opt, len);
+	return edited ? csum_sub(csum_partial(opt, len, 0), before) : 0;
+}
+
+static void xlate_tcp(const struct fnat_pkt *p, const struct fnat_dir *d,
+		      __wsum pseudo)
+{
+	struct tcphdr *th = fnat_pkt_tcp(p);
+	__be32 seq = htonl(p->seq + d->seq_off);
+	__wsum rest;
+
+	rest = csum_add(changed(p->ports, d->new_ports),
+			changed(th->seq, seq));
+	*(__be32 *)th = d->new_ports;
+	th->seq = seq;
+	if (p->tcp_flags & FNAT_TH_ACK) {
+		__be32 ack = htonl(p->ack + d->ack_off);
+
+		rest = csum_add(rest, changed(th->ack_seq, ack));
+		th->ack_seq = ack;
+	}
+	if (edits_options(p, d))
+		rest = csum_add(rest, xlate_options(p, d));
+	fix_check(p->skb, &th->check, pseudo, rest);
+}
+
+static void xlate_udp(const struct fnat_pkt *p, const struct fnat_dir *d,
+		      __wsum pseudo)
+{
+	struct udphdr *uh = fnat_pkt_udp(p);
+
+	*(__be32 *)uh = d->new_ports;
+	/* Zero means that there is none (RFC 768), and none there will be. */
+	if (!uh->check && p->skb->ip_summed != CHECKSUM_PARTIAL)
+		return;
+	fix_check(p->skb, &uh->check, pseudo, changed(p->ports, d->new_ports));
+	if (!uh->check)
+		uh->check = CSUM_MANGLED_0;
+}
+
+int fnat_xlate(const struct fnat_pkt *p, const struct fnat_dir *d)
+{
+	unsigned int len = p->thoff + p->thlen;
+	__wsum pseudo;
+
+	if (skb_ensure_writable(p->skb, len))
+		return -ENOMEM;
+	pseudo = xlate_ip(p, d);
+	if (p->proto == IPPROTO_TCP)
+		xlate_tcp(p, d, pseudo);
+	else
+		xlate_udp(p, d, pseudo);
+	/* A sum over the whole packet, taken by the device, no longer holds. */
+	skb_forward_csum(p->skb);
+	return 0;
+}
