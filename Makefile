@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # `make help` tells what there is.
 
-KVER  ?= $(shell tests/vm/kver)
+KVER  ?= $(shell tests/setup.sh --kernel)
 KDIR  ?= /lib/modules/$(KVER)/build
-# The release as the headers name it, which is the word of the two that counts.
-RELEASE = $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null || echo $(KVER))
+# The release as the headers name it, whatever KVER said.
+RELEASE = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(KDIR)/include/generated/utsrelease.h 2>/dev/null)
 OUT   := $(CURDIR)/build
 MOD    = $(OUT)/$(RELEASE)
 W     ?= 1

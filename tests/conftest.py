@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Loads the module once for all cases in the VM, and reports each as it ends."""
+
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+from lib import lab  # noqa: E402
+
+RESULTS = lab.OUT / "results"
+
+
+def pytest_runtest_logreport(report):
+    """A line per case in /out/results: passed, failed or skipped, and its name."""
+    if not lab.OUT.is_dir():
+        return
+    if report.when == "call" or report.outcome != "passed":
+        with RESULTS.open("a") as f:
+            f.write(f"{report.outcome} {report.nodeid}\n")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Lets fixtures see whether their case failed (item.failed)."""
+    outcome = yield
+    if outcome.get_result().failed:
+        item.failed = True

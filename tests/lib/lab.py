@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What every case in the VM uses: commands, namespaces, polling, counters."""
+
+import os
+import pathlib
+import subprocess
+import time
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+RELEASE = os.uname().release
+MODULE = TOP / "build" / RELEASE / "ip_vs_fullnat.ko"
+IPVSADM = TOP / "build" / "tools" / "ipvsadm"
+STOCK_IPVSADM = "/sbin/ipvsadm"
+OUT = pathlib.Path("/out")
+
+# Everything takes several times as long with KASAN and lockdep.
+SLOW = 4 if pathlib.Path("/sys/kernel/debug/kmemleak").exists() else 1
+
+
+class CommandFailed(AssertionError):
+    """A command that should have succeeded did not; carries what it said."""
+
+
+def sh(*cmd, ns=None, check=True, stdin=None, timeout=60):
+    """Run CMD (words, or one string for a shell) in namespace NS.
+
+    Returns the completed process with text output. Raises CommandFailed with
+    everything it printed unless it succeeded or CHECK is false.
+    """
+    words = ["sh", "-c", cmd[0]] if len(cmd) == 1 and " " in str(cmd[0]) else list(map(str, cmd))
+    if ns:
+        words = ["ip", "netns", "exec", ns, *words]
+    done = subprocess.run(words, input=stdin, capture_output=True, text=True,
+                          timeout=timeout * SLOW, check=False)
+    if check and done.returncode:
+        raise CommandFailed(f"{' '.join(words)}: status {done.returncode}\n"
+                            f"{done.stdout}{done.stderr}")
+    return done
+
+
+def out(*cmd, **kw):
+    """What CMD prints."""
+    return sh(*cmd, **kw).stdout
+
+
+def spawn(*cmd, ns=None, **kw):
+    """Start CMD in NS in the background; the caller ends it."""
+    words = list(map(str, cmd))
+    if ns:
+        words = ["ip", "netns", "exec", ns, *words]
+    kw.setdefault("stdout", subprocess.DEVNULL)
+    kw.setdefault("stderr", subprocess.DEVNULL)
+    return subprocess.Popen(words, **kw)
+
+
+def wait_until(what, predicate, seconds=10, every=0.05):
+    """Poll PREDICATE until it holds and return what it gave.
+
+    Fails with WHAT, and what the predicate gave last, after SECONDS (longer on
+    a debug kernel).
+    """
+    deadline = time.monotonic() + seconds * SLOW
+    while True:
+        got = predicate()
+        if got:
+            return got
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds * SLOW} s: {what}; last saw {got!r}")
+        time.sleep(every)
+
+
+def load(**params):
+    """Insert the module, if it is not there."""
+    if not pathlib.Path("/sys/module/ip_vs_fullnat").exists():
+        sh("insmod", MODULE, *(f"{k}={v}" for k, v in params.items()))
+
+
+def unload():
+    """Remove the module, if it is there."""
+    if pathlib.Path("/sys/module/ip_vs_fullnat").exists():
+        sh("rmmod", "ip_vs_fullnat")
+
+
+def ipvsadm(*args, ns="director", stock=False, check=True, stdin=None):
+    """Run our ipvsadm (or Debian's, STOCK) in NS; the completed process."""
+    return sh(STOCK_IPVSADM if stock else IPVSADM, *args, ns=ns, check=check, stdin=stdin)
+
+
+def counters(ns="director"):
+    """The events of /proc/net/ip_vs_ext_stats, summed over CPUs, by name."""
+    rows = out("cat", "/proc/net/ip_vs_ext_stats", ns=ns).splitlines()[1:]
+    return {name.strip(): sum(map(int, values.split()))
+            for name, values in (row.split(":") for row in rows)}
+
+
+def conns(ns="director"):
+    """/proc/net/ip_vs_conn as a list of dicts, addresses dotted, ports numbers."""
+    def ip(word):
+        return ".".join(str(b) for b in bytes.fromhex(word))
+    rows = [r.split() for r in out("cat", "/proc/net/ip_vs_conn", ns=ns).splitlines()[1:]]
+    return [dict(proto=r[0], client=(ip(r[1]), int(r[2], 16)), vip=(ip(r[3]), int(r[4], 16)),
+                 rs=(ip(r[5]), int(r[6], 16)), state=r[7], left=int(r[8])) for r in rows]
+
+
+def dests(ns="director"):
+    """ipvsadm -Ln as {(service, real server): (weight, active, inactive)}."""
+    found, service = {}, None
+    for line in ipvsadm("-Ln", ns=ns).stdout.splitlines()[3:]:
+        words = line.split()
+        if words[0] == "->":
+            found[service, words[1]] = tuple(map(int, words[3:6]))
+        else:
+            service = words[1]
+    return found
+
+
+def laddrs(ns="director"):
+    """ipvsadm -G as {service: {LIP: (conflicts, conns)}}."""
+    found, service = {}, None
+    for line in ipvsadm("-G", ns=ns).stdout.splitlines()[1:]:
+        words = line.split()
+        if line[0] != " ":
+            service = words[0]
+            found[service] = {}
+        else:
+            found[service][words[0]] = tuple(map(int, words[1:3]))
+    return found
+
+
+def nic(dev, ns):
+    """The counters of DEV in NS: a dict of the kernel's statistics."""
+    base = f"/sys/class/net/{dev}/statistics/"
+    names = ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes", "tx_dropped")
+    values = out("cat", *(base + n for n in names), ns=ns).split()
+    return dict(zip(names, map(int, values)))
