@@ -131,6 +131,7 @@ static void unlink(const struct fnat_net *fn, struct fnat_dir *d)
 	after = rcu_dereference_protected(d->next, true);
 	prev = first(b);
 	if (prev == d) {
+		/* Keeps the lock bit, as in link(). */
 		smp_store_release(&b->head,
 				  (unsigned long)after | BIT(BUCKET_LOCK));
 	} else {

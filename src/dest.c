@@ -57,11 +57,12 @@ static int check_opts(const struct fnat_dest_opts *opts,
 		      struct netlink_ext_ack *ea)
 {
 	if (opts->weight < 0) {
-		NL_SET_ERR_MSG(ea, "The weight of a dest is 0 (drain) or more");
+		NL_SET_ERR_MSG(ea, "A weight is 0 (drain) or more");
 		return -ERANGE;
 	}
 	if (opts->l_thresh > opts->u_thresh || opts->u_thresh > INT_MAX) {
-		NL_SET_ERR_MSG(ea, "The lower threshold must not be above the upper one, nor that above 2147483647");
+		NL_SET_ERR_MSG(ea,
+			       "Thresholds: lower <= upper <= 2147483647");
 		return -ERANGE;
 	}
 	return 0;

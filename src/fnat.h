@@ -109,4 +109,7 @@ static inline void fnat_net_reap(struct fnat_net *fn)
 	queue_work(fnat_wq, &fn->reap);
 }
 
+/* In-tree IPVS's name; see main.c. */
+void ip_vs_tcp_conn_listen(void);
+
 #endif /* FNAT_H */

@@ -39,7 +39,7 @@ static union nf_inet_addr nth(const struct fnat_laddr_range *range, u32 i)
 }
 
 static bool covers(const struct fnat_laddr_range *range,
-		     const struct fnat_laddr *l)
+		   const struct fnat_laddr *l)
 {
 	return l->af == range->af &&
 	       ntohl(l->addr.ip) - ntohl(range->first.ip) < range->n;
@@ -96,20 +96,24 @@ static int check(struct fnat_net *fn, const struct fnat_svc *svc, __be32 addr,
 {
 	switch (inet_addr_type(fn->net, addr)) {
 	case RTN_UNICAST:
-		NL_SET_ERR_MSG(ea, "Warning: a LIP is no address of this host; nobody will answer ARP for it unless it is added to an interface or routed here");
+		NL_SET_ERR_MSG(ea,
+			       "Nobody answers ARP for a LIP that is no address of this host");
 		break;
 	case RTN_LOCAL:
 		break;
 	default:
-		NL_SET_ERR_MSG(ea, "A LIP must be a unicast address: this one is broadcast, multicast or unroutable");
+		NL_SET_ERR_MSG(ea,
+			       "A LIP is a unicast address, not broadcast or multicast");
 		return -EINVAL;
 	}
 	if (ipv4_is_loopback(addr) || ipv4_is_zeronet(addr)) {
-		NL_SET_ERR_MSG(ea, "A LIP must be reachable from the real servers: not loopback, not 0.0.0.0/8");
+		NL_SET_ERR_MSG(ea,
+			       "Real servers cannot reach a LIP in 127/8 or 0/8");
 		return -EINVAL;
 	}
 	if (host_source(fn, addr) || speaks_to_dest(fn, svc, addr)) {
-		NL_SET_ERR_MSG(ea, "The host itself uses this address as a source, so ports would collide: give the LIP an address of its own, as /32");
+		NL_SET_ERR_MSG(ea,
+			       "The host speaks from this address itself: make the LIP a /32 of its own");
 		return -EINVAL;
 	}
 	return 0;
@@ -213,7 +217,8 @@ int fnat_laddr_add(struct fnat_net *fn, struct fnat_svc *svc,
 	u32 i;
 
 	if (has_any(old, range)) {
-		NL_SET_ERR_MSG(ea, "One of these addresses is in the list already; nothing was added");
+		NL_SET_ERR_MSG(ea,
+			       "One of these is in the list already; nothing was added");
 		return -EEXIST;
 	}
 	for (i = 0; i < range->n; i++) {
@@ -259,7 +264,8 @@ int fnat_laddr_del(struct fnat_net *fn, struct fnat_svc *svc,
 	for (i = 0; old && i < old->n; i++)
 		found += covers(range, old->v[i]);
 	if (found != range->n) {
-		NL_SET_ERR_MSG(ea, "Not every one of these addresses is in the list; nothing was removed");
+		NL_SET_ERR_MSG(ea,
+			       "One of these is not in the list; nothing was removed");
 		return -ENOENT;
 	}
 	set = kvzalloc(struct_size(set, v, old->n - found), GFP_KERNEL);

@@ -29,7 +29,6 @@ MODULE_PARM_DESC(conn_tab_bits,
  * In-tree IPVS exports this name, too. It is here so that the module loader
  * refuses the second of the two, by name and before it has done anything.
  */
-void ip_vs_tcp_conn_listen(void);
 void ip_vs_tcp_conn_listen(void)
 {
 }

@@ -114,36 +114,38 @@ static int dump_daemon(struct sk_buff *msg, struct netlink_callback *cb)
 	return 0;
 }
 
-#define LAX		(GENL_DONT_VALIDATE_STRICT | GENL_DONT_VALIDATE_DUMP)
-#define OP(_cmd, _doit, _dumpit)				\
+#define LAX	(GENL_DONT_VALIDATE_STRICT | GENL_DONT_VALIDATE_DUMP)
+#define STRICT	0
+
+#define OP(_cmd, _how, _doit, _dumpit)				\
 	{							\
 		.cmd = (_cmd),					\
-		.validate = (_cmd) < FNAT_CMD_NEW_LADDR ? LAX : 0, \
+		.validate = (_how),				\
 		.flags = GENL_ADMIN_PERM,			\
 		.doit = (_doit),				\
 		.dumpit = (_dumpit),				\
 	}
 
 static const struct genl_small_ops ops[] = {
-	OP(IPVS_CMD_NEW_SERVICE, fnat_nl_new_svc, NULL),
-	OP(IPVS_CMD_SET_SERVICE, fnat_nl_set_svc, NULL),
-	OP(IPVS_CMD_DEL_SERVICE, fnat_nl_del_svc, NULL),
-	OP(IPVS_CMD_GET_SERVICE, fnat_nl_get_svc, fnat_nl_dump_svc),
-	OP(IPVS_CMD_NEW_DEST, fnat_nl_new_dest, NULL),
-	OP(IPVS_CMD_SET_DEST, fnat_nl_set_dest, NULL),
-	OP(IPVS_CMD_DEL_DEST, fnat_nl_del_dest, NULL),
-	OP(IPVS_CMD_GET_DEST, NULL, fnat_nl_dump_dest),
-	OP(IPVS_CMD_NEW_DAEMON, no_daemon, NULL),
-	OP(IPVS_CMD_DEL_DAEMON, no_daemon, NULL),
-	OP(IPVS_CMD_GET_DAEMON, NULL, dump_daemon),
-	OP(IPVS_CMD_SET_CONFIG, set_config, NULL),
-	OP(IPVS_CMD_GET_CONFIG, get_config, NULL),
-	OP(IPVS_CMD_GET_INFO, get_info, NULL),
-	OP(IPVS_CMD_ZERO, fnat_nl_zero, NULL),
-	OP(IPVS_CMD_FLUSH, fnat_nl_flush, NULL),
-	OP(FNAT_CMD_NEW_LADDR, fnat_nl_new_laddr, NULL),
-	OP(FNAT_CMD_DEL_LADDR, fnat_nl_del_laddr, NULL),
-	OP(FNAT_CMD_GET_LADDR, NULL, fnat_nl_dump_laddr),
+	OP(IPVS_CMD_NEW_SERVICE, LAX, fnat_nl_new_svc, NULL),
+	OP(IPVS_CMD_SET_SERVICE, LAX, fnat_nl_set_svc, NULL),
+	OP(IPVS_CMD_DEL_SERVICE, LAX, fnat_nl_del_svc, NULL),
+	OP(IPVS_CMD_GET_SERVICE, LAX, fnat_nl_get_svc, fnat_nl_dump_svc),
+	OP(IPVS_CMD_NEW_DEST, LAX, fnat_nl_new_dest, NULL),
+	OP(IPVS_CMD_SET_DEST, LAX, fnat_nl_set_dest, NULL),
+	OP(IPVS_CMD_DEL_DEST, LAX, fnat_nl_del_dest, NULL),
+	OP(IPVS_CMD_GET_DEST, LAX, NULL, fnat_nl_dump_dest),
+	OP(IPVS_CMD_NEW_DAEMON, LAX, no_daemon, NULL),
+	OP(IPVS_CMD_DEL_DAEMON, LAX, no_daemon, NULL),
+	OP(IPVS_CMD_GET_DAEMON, LAX, NULL, dump_daemon),
+	OP(IPVS_CMD_SET_CONFIG, LAX, set_config, NULL),
+	OP(IPVS_CMD_GET_CONFIG, LAX, get_config, NULL),
+	OP(IPVS_CMD_GET_INFO, LAX, get_info, NULL),
+	OP(IPVS_CMD_ZERO, LAX, fnat_nl_zero, NULL),
+	OP(IPVS_CMD_FLUSH, LAX, fnat_nl_flush, NULL),
+	OP(FNAT_CMD_NEW_LADDR, STRICT, fnat_nl_new_laddr, NULL),
+	OP(FNAT_CMD_DEL_LADDR, STRICT, fnat_nl_del_laddr, NULL),
+	OP(FNAT_CMD_GET_LADDR, STRICT, NULL, fnat_nl_dump_laddr),
 };
 
 struct genl_family fnat_genl_family __ro_after_init = {

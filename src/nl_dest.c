@@ -55,7 +55,8 @@ static int parse_key(struct fnat_net *fn, struct genl_info *info,
 	family = req->tb[IPVS_DEST_ATTR_ADDR_FAMILY];
 	if (family && nla_get_u16(family) &&
 	    nla_get_u16(family) != req->svc->key.af) {
-		NL_SET_ERR_MSG(ea, "A real server must be of its service's address family");
+		NL_SET_ERR_MSG(ea,
+			       "A real server is of its service's address family");
 		return -EINVAL;
 	}
 	if (!req->tb[IPVS_DEST_ATTR_PORT]) {
@@ -86,9 +87,10 @@ static int parse_method(const struct fnat_net *fn, u32 method,
 	    (old || READ_ONCE(fn->tune.masq_is_fullnat)))
 		return 0;
 	if (method == IP_VS_CONN_F_MASQ)
-		NL_SET_ERR_MSG(ea, "Masquerading is not supported: use FULLNAT (-b), or set net.ipv4.vs.fullnat_masq=1 to have Masq mean it");
+		NL_SET_ERR_MSG(ea,
+			       "No Masq: use FULLNAT (-b), or let net.ipv4.vs.fullnat_masq=1 mean it");
 	else
-		NL_SET_ERR_MSG(ea, "This forwarding method is not supported: use FULLNAT (-b)");
+		NL_SET_ERR_MSG(ea, "No such forwarding method: use FULLNAT (-b)");
 	return -EOPNOTSUPP;
 }
 
@@ -99,7 +101,8 @@ static int parse_opts(const struct fnat_net *fn, const struct request *req,
 
 	if (!tb[IPVS_DEST_ATTR_FWD_METHOD] || !tb[IPVS_DEST_ATTR_WEIGHT] ||
 	    !tb[IPVS_DEST_ATTR_U_THRESH] || !tb[IPVS_DEST_ATTR_L_THRESH]) {
-		NL_SET_ERR_MSG(ea, "A real server needs forwarding method, weight and both thresholds");
+		NL_SET_ERR_MSG(ea,
+			       "A real server needs method, weight and both thresholds");
 		return -EINVAL;
 	}
 	opts->weight = nla_get_u32(tb[IPVS_DEST_ATTR_WEIGHT]);
@@ -126,7 +129,8 @@ static int check_addr(struct fnat_net *fn, const struct request *req,
 	ours = fnat_addrset_has(&fn->addrs, req->svc->key.af, &req->addr);
 	rcu_read_unlock();
 	if (ours) {
-		NL_SET_ERR_MSG(ea, "This address is a VIP or a LIP, not a real server's");
+		NL_SET_ERR_MSG(ea,
+			       "This is a VIP or a LIP, not a real server's address");
 		return -EINVAL;
 	}
 	return 0;

@@ -9,13 +9,15 @@ set -eu
 usage() {
 	cat <<-USAGE
 	usage: tests/setup.sh [build | vm | check | debug]...
+	       tests/setup.sh --kernel
 
 	  build  the module and the tools
 	  vm     a virtual machine with everything that demo and tests run in it
 	  check  static analysis and the unit tests
 	  debug  the kernel with KASAN, lockdep and kmemleak
 
-	Without a group: all of them.
+	Without a group: all of them. With --kernel, says the release that the VM
+	boots by default, and installs nothing.
 	USAGE
 }
 
@@ -75,6 +77,7 @@ install() {
 for group; do
 	case $group in
 	build | vm | check | debug) ;;
+	--kernel) newest_kernel; exit ;;
 	-h | --help) usage; exit ;;
 	*) echo "setup: no group '$group'" >&2; usage >&2; exit 2 ;;
 	esac

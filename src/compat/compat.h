@@ -11,7 +11,6 @@
 #include <net/gso.h>
 #endif
 
-
 #ifdef FNAT_HAVE_LINUX_UNALIGNED_H
 #include <linux/unaligned.h>
 #else

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The demo's network, with nginx on its servers and the module on its director."""
+
+import subprocess
+
+import pytest
+
+from lib import lab
+
+E2E = lab.TOP / "tests" / "e2e"
+VIP = "198.51.100.1"
+LIPS = "10.99.0.1-10.99.0.4"
+RS1, RS2 = "10.10.0.2", "10.20.0.2"
+
+
+@pytest.fixture(scope="session")
+def servers():
+    """topo.sh and servers.sh, once for all cases."""
+    lab.sh(E2E / "topo.sh", "up")
+    lab.sh(E2E / "servers.sh", "up")
+    for ns in ("client", "rs1", "rs2"):
+        # As real hosts with real interfaces do.
+        lab.sh("ethtool", "-K", "eth0", "gro", "on", ns=ns)
+    for dev in ("client", "trunk"):
+        lab.sh("ethtool", "-K", dev, "gro", "on", ns="director")
+    yield
+    lab.sh(E2E / "servers.sh", "down")
+    lab.sh(E2E / "topo.sh", "down")
+
+
+@pytest.fixture
+def module():
+    """The module, loaded before and removed after, whatever happened between."""
+    lab.load()
+    yield
+    lab.unload()
+
+
+@pytest.fixture
+def director(servers, module, request):
+    """A director without a service; what it saw is kept if the case fails."""
+    pcap = lab.OUT / "pcap" / f"{request.node.name}.pcap"
+    pcap.parent.mkdir(exist_ok=True)
+    dump = lab.spawn("tcpdump", "-i", "any", "-s", "128", "-c", "5000", "-U", "-w", pcap,
+                     "not", "arp", ns="director", stderr=subprocess.PIPE)
+    dump.stderr.readline()
+    yield
+    dump.terminate()
+    dump.wait()
+    if getattr(request.node, "failed", False):
+        print(lab.ipvsadm("-Ln", "--stats", check=False).stdout)
+        print({k: v for k, v in lab.counters().items() if v})
+        print(f"capture: {pcap}")
+    else:
+        pcap.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def web(director):
+    """A service on VIP:80 with four LIPs and both servers, round robin."""
+    lab.ipvsadm("-A", "-t", f"{VIP}:80", "-s", "rr")
+    lab.ipvsadm("-P", "-t", f"{VIP}:80", "-z", LIPS)
+    for rs in (RS1, RS2):
+        lab.ipvsadm("-a", "-t", f"{VIP}:80", "-r", f"{rs}:80", "-b")
+
+
+def curl(*args, **kw):
+    """What curl on the client prints for ARGS."""
+    return lab.out("curl", "-sS", "--max-time", 60 * lab.SLOW, *args, ns="client", timeout=90, **kw)

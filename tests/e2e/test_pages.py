@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Real clients and real servers, through the director."""
+
+import hashlib
+import pathlib
+import re
+
+from e2e.conftest import RS1, VIP, curl
+from lib import lab
+
+
+def log(rs):
+    return pathlib.Path(f"/tmp/{rs}/access.log").read_text().splitlines()
+
+
+def test_pages_come_from_both_servers_in_turn(web):
+    """Round robin; the servers see LIPs, never the client."""
+    pages = [curl(f"http://{VIP}/").strip() for _ in range(4)]
+    assert sorted(set(pages)) == ["this page comes from rs1", "this page comes from rs2"]
+    assert pages[0] != pages[1] and pages[:2] == pages[2:]
+    for rs in ("rs1", "rs2"):
+        peers = {line.split(":")[0] for line in log(rs)}
+        assert peers and all(re.fullmatch(r"10\.99\.0\.[1-4]", p) for p in peers), peers
+
+
+def test_keepalive_connection_stays_on_its_server(web):
+    """Requests of one connection all reach the same server, from one port."""
+    urls = [f"http://{VIP}/?{i}" for i in range(5)]
+    pages = curl(*urls).split("\n")
+    assert len(set(pages[:5])) == 1
+    requests = [line for rs in ("rs1", "rs2") for line in log(rs) if re.search(r"/\?\d", line)]
+    assert len({line.split()[0] for line in requests}) == 1, requests
+
+
+def sha256(path):
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def packets():
+    """Packets that the director got and sent, and the bytes it got."""
+    client, trunk = lab.nic("client", "director"), lab.nic("trunk", "director")
+    return (client["rx_packets"] + trunk["rx_packets"], client["tx_packets"] + trunk["tx_packets"],
+            client["rx_bytes"] + trunk["rx_bytes"])
+
+
+def moved_whole(before, what):
+    """Super-packets stayed whole: far fewer packets than segments, as many out as in."""
+    got, sent, octets = (after - b for after, b in zip(packets(), before))
+    print(f"{what}: {octets} bytes in {got} packets in, {sent} out")
+    assert octets > 100 << 20
+    assert got < octets / 1448 / 3, "no super-packets came in"
+    assert abs(got - sent) < got * 0.05, "super-packets were split or lost"
+
+
+def test_100_mb_down_with_gro_and_tso(web):
+    """Every byte right, and no super-packet split on the way."""
+    before = packets()
+    curl("-o", "/tmp/down", f"http://{VIP}/100m")
+    assert sha256("/tmp/down") == sha256("/tmp/100m")
+    moved_whole(before, "down")
+    pathlib.Path("/tmp/down").unlink()
+
+
+def test_100_mb_up_with_gro_and_tso(web):
+    """The other way."""
+    before = packets()
+    curl("-T", "/tmp/100m", f"http://{VIP}/up/file")
+    moved_whole(before, "up")
+    for rs in ("rs1", "rs2"):
+        copy = pathlib.Path(f"/tmp/{rs}/www/up/file")
+        if copy.exists():
+            assert sha256(copy) == sha256("/tmp/100m")
+            copy.unlink()
+            return
+    raise AssertionError("the file is on neither server")
+
+
+def test_udp_through_the_director(director):
+    """Datagrams there and back by real sockets."""
+    lab.ipvsadm("-A", "-u", f"{VIP}:5201", "-s", "rr")
+    lab.ipvsadm("-P", "-u", f"{VIP}:5201", "-z", "10.99.0.1")
+    lab.ipvsadm("-a", "-u", f"{VIP}:5201", "-r", f"{RS1}:5201", "-b")
+    lab.ipvsadm("-A", "-t", f"{VIP}:5201", "-s", "rr")
+    lab.ipvsadm("-P", "-t", f"{VIP}:5201", "-z", "10.99.0.1")
+    lab.ipvsadm("-a", "-t", f"{VIP}:5201", "-r", f"{RS1}:5201", "-b")
+    server = lab.spawn("iperf3", "-s", "-1", ns="rs1")
+    lab.wait_until("iperf3 listens", lambda: ":5201" in lab.out("ss", "-tlnH", ns="rs1"))
+    said = lab.out("iperf3", "-c", VIP, "-u", "-b", "2M", "-n", "1M", "-l", "1000", ns="client")
+    server.wait(20)
+    assert re.search(r"\b0/\d+ \(0%\)", said), said
+
+
+def test_counters_explain_every_packet(web):
+    """A run of pages leaves not one drop behind."""
+    for _ in range(4):
+        curl(f"http://{VIP}/")
+    dropped = {k: v for k, v in lab.counters().items() if v and "drop" in k}
+    assert not dropped
+
+
+def test_server_on_the_director_itself(director):
+    """A real server that is the director's own: handed up, and back out."""
+    server = lab.spawn("busybox", "httpd", "-f", "-p", "192.0.2.1:8080", "-h", "/tmp/rs1/www",
+                       ns="director")
+    lab.ipvsadm("-A", "-t", f"{VIP}:80", "-s", "rr")
+    lab.ipvsadm("-P", "-t", f"{VIP}:80", "-z", "10.99.0.1")
+    lab.ipvsadm("-a", "-t", f"{VIP}:80", "-r", "192.0.2.1:8080", "-b")
+    lab.wait_until("httpd listens", lambda: ":8080" in lab.out("ss", "-tlnH", ns="director"))
+    try:
+        assert curl(f"http://{VIP}/index.html").strip() == "this page comes from rs1"
+        assert lab.counters()["xmit_local"] > 0
+    finally:
+        server.terminate()
+        server.wait()

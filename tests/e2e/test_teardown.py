@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Things that go away while packets are under way."""
+
+import contextlib
+import subprocess
+
+import pytest
+
+from e2e.conftest import LIPS, RS1, RS2, VIP, curl
+from lib import lab
+
+SVC = f"{VIP}:80"
+
+
+@contextlib.contextmanager
+def traffic():
+    """Clients that fetch pages as fast as they can, and do not mind failures."""
+    loop = "while :; do curl -s -o /dev/null --max-time 2 http://%s/; done" % VIP
+    runs = [lab.spawn("sh", "-c", loop, ns="client", start_new_session=True) for _ in range(3)]
+    try:
+        yield
+    finally:
+        for run in runs:
+            lab.sh("kill", "--", f"-{run.pid}", check=False)
+            run.wait()
+
+
+def moving(dev="trunk"):
+    """Waits until packets pass DEV of the director."""
+    before = lab.nic(dev, "director")["tx_packets"]
+    lab.wait_until("packets pass", lambda: lab.nic(dev, "director")["tx_packets"] > before + 50)
+
+
+def configure():
+    lab.ipvsadm("-A", "-t", SVC, "-s", "wlc")
+    lab.ipvsadm("-P", "-t", SVC, "-z", LIPS)
+    for rs in (RS1, RS2):
+        lab.ipvsadm("-a", "-t", SVC, "-r", f"{rs}:80", "-b")
+
+
+def download():
+    """100 MB at a rate that takes some seconds, in the background."""
+    return lab.spawn("curl", "-sS", "--limit-rate", "20M", "-o", "/tmp/slow",
+                     f"http://{VIP}/100m", ns="client", stderr=subprocess.PIPE)
+
+
+def test_last_service_removed_while_a_download_runs(web):
+    """It drains: not a byte is lost, and new clients are not served."""
+    run = download()
+    lab.wait_until("the download is up",
+                   lambda: any(c["state"] == "ESTABLISHED" for c in lab.conns()))
+    lab.ipvsadm("-D", "-t", SVC)
+    assert lab.dests() == {}
+    refused = lab.sh("curl", "-s", "--max-time", "1", f"http://{VIP}/", ns="client", check=False)
+    assert refused.returncode
+    assert run.wait(60 * lab.SLOW) == 0, run.stderr.read()
+    lab.sh("cmp", "/tmp/slow", "/tmp/100m")
+
+
+def test_server_drained_by_weight_0(web):
+    """What runs goes on; what is new goes elsewhere."""
+    run = download()
+    conn = lab.wait_until("the download is up", lambda: [
+        c for c in lab.conns() if c["state"] == "ESTABLISHED"])[0]
+    rs = "%s:%d" % conn["rs"]
+    lab.ipvsadm("-e", "-t", SVC, "-r", rs, "-b", "-w", "0")
+    pages = {curl(f"http://{VIP}/") for _ in range(4)}
+    assert len(pages) == 1
+    assert run.wait(60 * lab.SLOW) == 0, run.stderr.read()
+    lab.sh("cmp", "/tmp/slow", "/tmp/100m")
+
+
+def test_module_removed_under_traffic(director):
+    """Five times over; it comes back and works."""
+    with traffic():
+        for _ in range(5):
+            configure()
+            moving()
+            lab.unload()
+            lab.load()
+    configure()
+    assert "this page" in curl(f"http://{VIP}/")
+
+
+def test_services_changed_under_traffic(web):
+    """Dests, LIPs and services come and go while clients hammer on them."""
+    with traffic():
+        moving()
+        for i in range(30):
+            lab.ipvsadm("-e", "-t", SVC, "-r", f"{RS1}:80", "-b", "-w", i % 3)
+            lab.ipvsadm("-Q", "-t", SVC, "-z", "10.99.0.1-10.99.0.3")
+            lab.ipvsadm("-d", "-t", SVC, "-r", f"{RS2}:80")
+            lab.ipvsadm("-P", "-t", SVC, "-z", "10.99.0.1-10.99.0.3")
+            lab.ipvsadm("-a", "-t", SVC, "-r", f"{RS2}:80", "-b")
+            if i % 10 == 9:
+                lab.ipvsadm("-C")
+                configure()
+        moving()
+    assert lab.wait_until("a page", lambda: lab.sh(
+        "curl", "-s", "--max-time", "2", f"http://{VIP}/", ns="client", check=False).stdout)
+
+
+@pytest.mark.parametrize("with_listing", [False, True])
+def test_namespace_removed_under_traffic(module, with_listing):
+    """A director of its own, deleted as a whole while packets pass."""
+    lab.sh("ip", "netns", "add", "doomed")
+    lab.sh("ip", "netns", "add", "sender")
+    try:
+        lab.sh("ip", "link", "add", "eth0", "netns", "sender", "type", "veth",
+               "peer", "name", "eth0", "netns", "doomed")
+        for ns, addr in (("sender", "192.0.2.10/24"), ("doomed", "192.0.2.1/24")):
+            lab.sh("ip", "-n", ns, "addr", "add", addr, "dev", "eth0")
+            lab.sh("ip", "-n", ns, "link", "set", "eth0", "up")
+        lab.sh("ip", "-n", "sender", "route", "add", "198.51.100.0/24", "via", "192.0.2.1")
+        lab.ipvsadm("-A", "-u", f"{VIP}:9", "-s", "rr", ns="doomed")
+        lab.ipvsadm("-P", "-u", f"{VIP}:9", "-z", "10.99.0.1", ns="doomed")
+        lab.ipvsadm("-a", "-u", f"{VIP}:9", "-r", "192.0.2.10:9", "-b", ns="doomed")
+        flood = lab.spawn("/usr/bin/python3", "-c", FLOOD, VIP, ns="sender")
+        lab.wait_until("connections are there", lambda: len(lab.conns("doomed")) > 500)
+        if with_listing:
+            # An open file holds the namespace until it is read to its end.
+            lister = lab.spawn("cat", "/proc/net/ip_vs_conn", ns="doomed")
+        lab.sh("ip", "netns", "del", "doomed")
+        if with_listing:
+            assert lister.wait(60) == 0
+        lab.wait_until("the namespace is gone", lambda: lab.sh(
+            "ip", "link", "show", "eth0", ns="sender", check=False).returncode)
+        flood.terminate()
+        flood.wait()
+    finally:
+        lab.sh("ip", "netns", "del", "sender", check=False)
+        lab.sh("ip", "netns", "del", "doomed", check=False)
+
+
+FLOOD = """
+import socket, sys
+while True:
+    for port in range(1024, 60000):
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            s.bind(("", port))
+            s.sendto(b"x", (sys.argv[1], 9))
+        except OSError:
+            pass
+        s.close()
+"""

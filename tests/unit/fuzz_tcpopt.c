@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0
+/* libFuzzer: no option area, however broken, makes tcpopt.c leave it. */
+#include <stdlib.h>
+
+#include "tcpopt.h"
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
+{
+	size_t len = size > 40 ? 40 : size;
+	u8 *opt = malloc(len ? len : 1);
+
+	memcpy(opt, data, len);
+	fnat_tcpopt_wscale(opt, len);
+	fnat_tcpopt_shift_sack(opt, len, 0x12345678);
+	fnat_tcpopt_strip_timestamp(opt, len);
+	free(opt);
+	return 0;
+}

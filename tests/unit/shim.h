@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* As much of a kernel as the pure files ask for, in user space. */
+#ifndef FNAT_SHIM_H
+#define FNAT_SHIM_H
+
+#include <arpa/inet.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef int32_t s32;
+
+static inline u32 get_unaligned_be32(const void *p)
+{
+	u32 v;
+
+	memcpy(&v, p, sizeof(v));
+	return ntohl(v);
+}
+
+static inline void put_unaligned_be32(u32 v, void *p)
+{
+	v = htonl(v);
+	memcpy(p, &v, sizeof(v));
+}
+
+#endif /* FNAT_SHIM_H */

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The pure files of the module, by example. Says nothing but what fails. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "shuffle.h"
+#include "tcp_state.h"
+#include "tcpopt.h"
+
+static int failures;
+
+#define EXPECT(cond)							\
+	do {								\
+		if (!(cond)) {						\
+			printf("%s:%d: not so: %s\n", __FILE__,		\
+			       __LINE__, #cond);			\
+			failures++;					\
+		}							\
+	} while (0)
+
+/* Every index goes to a place of its own, in every size a range can have. */
+static void shuffle_is_a_permutation(void)
+{
+	static const u32 sizes[] = { 1, 2, 3, 8, 100, 511, 513, 4096, 64511,
+				     65536 };
+	static u8 seen[65536];
+	size_t s;
+	u32 i;
+
+	for (s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+		struct fnat_shuffle sh = { .key = { 1, 0xdeadbeef, 3, s } };
+
+		fnat_shuffle_init(&sh, sizes[s]);
+		memset(seen, 0, sizeof(seen));
+		for (i = 0; i < sizes[s]; i++) {
+			u32 to = fnat_shuffle(&sh, i);
+
+			EXPECT(to < sizes[s]);
+			EXPECT(!seen[to % sizeof(seen)]);
+			seen[to % sizeof(seen)] = 1;
+		}
+	}
+}
+
+/* Another key, another order; neighbours do not stay neighbours. */
+static void shuffle_depends_on_its_key(void)
+{
+	struct fnat_shuffle a = { .key = { 1, 2, 3, 4 } };
+	struct fnat_shuffle b = { .key = { 1, 2, 3, 5 } };
+	u32 i, same = 0, next = 0;
+
+	fnat_shuffle_init(&a, 64511);
+	fnat_shuffle_init(&b, 64511);
+	for (i = 0; i < 1000; i++) {
+		same += fnat_shuffle(&a, i) == fnat_shuffle(&b, i);
+		next += fnat_shuffle(&a, i + 1) == fnat_shuffle(&a, i) + 1;
+	}
+	EXPECT(same < 50);
+	EXPECT(next < 50);
+}
+
+static void timestamp_is_stripped(void)
+{
+	/* MSS 1460, SACK permitted, timestamp, NOP, window scale 7. */
+	u8 syn[] = { 2, 4, 5, 0xb4, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0,
+		     1, 3, 3, 7 };
+	static const u8 want[] = { 2, 4, 5, 0xb4, 4, 2, 1, 1, 1, 1, 1, 1, 1, 1,
+				   1, 1, 1, 3, 3, 7 };
+
+	EXPECT(fnat_tcpopt_wscale(syn, sizeof(syn)) == 7);
+	EXPECT(fnat_tcpopt_strip_timestamp(syn, sizeof(syn)));
+	EXPECT(!memcmp(syn, want, sizeof(syn)));
+	EXPECT(!fnat_tcpopt_strip_timestamp(syn, sizeof(syn)));
+	EXPECT(fnat_tcpopt_wscale(syn, sizeof(syn)) == 7);
+}
+
+static void sack_edges_move(void)
+{
+	u8 opt[] = { 1, 1, 5, 18, 0, 0, 0, 10, 0, 0, 0, 20,
+		     0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0 };
+	static const u8 want[] = { 1, 1, 5, 18, 0, 0, 0, 15, 0, 0, 0, 25,
+				   0, 0, 0, 4, 0, 0, 0, 5 };
+
+	EXPECT(fnat_tcpopt_shift_sack(opt, sizeof(opt), 5));
+	EXPECT(!memcmp(opt, want, sizeof(opt)));
+	EXPECT(fnat_tcpopt_shift_sack(opt, sizeof(opt), -5));
+	EXPECT(opt[7] == 10 && opt[16] == 0 && opt[15] == 0xff);
+}
+
+/* Options that lie about their length are left alone. */
+static void broken_options_are_left_alone(void)
+{
+	static const u8 broken[][4] = {
+		{ 8, 10, 0, 0 }, { 3, 0, 7, 0 }, { 3, 1, 7, 0 }, { 1, 1, 1, 3 },
+		{ 0, 3, 3, 7 }, { 5, 4, 0, 0 }, { 3, 4, 7, 7 },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+		/* On the heap, for the sanitizer to see its end. */
+		u8 *opt = malloc(4);
+
+		memcpy(opt, broken[i], 4);
+		EXPECT(fnat_tcpopt_wscale(opt, 4) == -1);
+		EXPECT(!fnat_tcpopt_strip_timestamp(opt, 4));
+		EXPECT(!fnat_tcpopt_shift_sack(opt, 4, 1));
+		EXPECT(!memcmp(opt, broken[i], 4));
+		free(opt);
+	}
+}
+
+static void window_scale_is_capped(void)
+{
+	static const u8 opt[] = { 3, 3, 15, 0 };
+
+	EXPECT(fnat_tcpopt_wscale(opt, sizeof(opt)) == 14);
+	EXPECT(fnat_tcpopt_wscale(opt, 0) == -1);
+}
+
+struct step {
+	enum fnat_which		dir;
+	enum fnat_tcp_event	ev;
+	enum fnat_state		want;
+};
+
+static void walk(const struct step *step, size_t n)
+{
+	enum fnat_state s = FNAT_TCP_S_SYN_RECV;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		s = fnat_tcp_next(s, step[i].dir, step[i].ev);
+		if (s != step[i].want)
+			printf("step %zu: %s, not %s\n", i, fnat_state_name(s),
+			       fnat_state_name(step[i].want));
+		EXPECT(s == step[i].want);
+	}
+}
+
+#define WALK(...)							\
+	do {								\
+		static const struct step steps[] = { __VA_ARGS__ };	\
+		walk(steps, sizeof(steps) / sizeof(steps[0]));		\
+	} while (0)
+
+static void states_follow_each_other(void)
+{
+	/* The server closes first. */
+	WALK({ FNAT_S2C, FNAT_TCP_EV_NONE, FNAT_TCP_S_SYN_RECV },
+	     { FNAT_C2S, FNAT_TCP_EV_ACK_SYN, FNAT_TCP_S_ESTABLISHED },
+	     { FNAT_S2C, FNAT_TCP_EV_FIN, FNAT_TCP_S_FIN_WAIT },
+	     { FNAT_C2S, FNAT_TCP_EV_ACK_FIN, FNAT_TCP_S_FIN_WAIT },
+	     { FNAT_S2C, FNAT_TCP_EV_FIN, FNAT_TCP_S_FIN_WAIT },
+	     { FNAT_C2S, FNAT_TCP_EV_FIN, FNAT_TCP_S_TIME_WAIT },
+	     { FNAT_S2C, FNAT_TCP_EV_NONE, FNAT_TCP_S_TIME_WAIT });
+	/* The client does. */
+	WALK({ FNAT_C2S, FNAT_TCP_EV_ACK_SYN, FNAT_TCP_S_ESTABLISHED },
+	     { FNAT_C2S, FNAT_TCP_EV_FIN, FNAT_TCP_S_CLOSE_WAIT },
+	     { FNAT_C2S, FNAT_TCP_EV_ACK_FIN, FNAT_TCP_S_CLOSE_WAIT },
+	     { FNAT_S2C, FNAT_TCP_EV_FIN, FNAT_TCP_S_LAST_ACK },
+	     { FNAT_C2S, FNAT_TCP_EV_NONE, FNAT_TCP_S_LAST_ACK },
+	     { FNAT_C2S, FNAT_TCP_EV_ACK_FIN, FNAT_TCP_S_CLOSE });
+	/* Somebody gives up. */
+	WALK({ FNAT_C2S, FNAT_TCP_EV_ACK_SYN, FNAT_TCP_S_ESTABLISHED },
+	     { FNAT_S2C, FNAT_TCP_EV_RST, FNAT_TCP_S_CLOSE },
+	     { FNAT_C2S, FNAT_TCP_EV_FIN, FNAT_TCP_S_CLOSE },
+	     { FNAT_C2S, FNAT_TCP_EV_ACK_SYN, FNAT_TCP_S_CLOSE });
+}
+
+static void states_say_who_they_are(void)
+{
+	u32 timeout[FNAT_TCP_S_MAX + 1];
+	int s;
+
+	fnat_state_timeouts(timeout);
+	EXPECT(timeout[FNAT_TCP_S_ESTABLISHED] == 900);
+	EXPECT(timeout[FNAT_S_UDP] == 300);
+	for (s = 0; s <= FNAT_TCP_S_MAX; s++) {
+		EXPECT(strlen(fnat_state_name(s)) <= 15);
+		EXPECT(timeout[s] > 0);
+		EXPECT(!fnat_state_reopens(s) || !fnat_state_active(s));
+	}
+}
+
+int main(void)
+{
+	shuffle_is_a_permutation();
+	shuffle_depends_on_its_key();
+	timestamp_is_stripped();
+	sack_edges_move();
+	broken_options_are_left_alone();
+	window_scale_is_capped();
+	states_follow_each_other();
+	states_say_who_they_are();
+	return failures != 0;
+}
