@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0
+"""TAP devices: the far end of a cable, with the NIC's own header on each frame.
+
+A frame that is sent has been through the whole kernel when send() returns, so
+what it causes can be read at once; waiting is only for what timers cause.
+"""
+
+import fcntl
+import os
+import select
+import struct
+import time
+
+from lib import lab
+from lib.packet import VNET, Frame
+
+TUNSETIFF, TUNSETOFFLOAD = 0x400454ca, 0x400454d0
+IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x2, 0x1000, 0x4000
+F_CSUM, F_TSO4 = 1, 2           # for offload()
+
+LONGEST = 65536 + 64
+
+
+class Tap:
+    """A network device of the current namespace and the wire it hangs on."""
+
+    def __init__(self, name, log):
+        self.name, self.log = name, log
+        self.fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+        fcntl.ioctl(self.fd, TUNSETIFF, struct.pack(
+            "16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
+
+    def close(self):
+        os.close(self.fd)
+
+    def offload(self, flags):
+        """What the device leaves to us: F_CSUM, F_TSO4 (which needs it), or 0."""
+        fcntl.ioctl(self.fd, TUNSETOFFLOAD, flags)
+
+    def send(self, frame):
+        """A Frame, or bytes that begin with the NIC's header; returns FRAME."""
+        wire = frame if isinstance(frame, bytes) else frame.wire()
+        self.log.append((time.time(), self.name, "<", wire))
+        os.write(self.fd, wire)
+        return frame
+
+    def send_all(self, wires):
+        """Many, unrecorded and as fast as it goes."""
+        for wire in wires:
+            os.write(self.fd, wire)
+
+    def drain(self):
+        """All that has come, as bytes, unrecorded."""
+        got = []
+        while True:
+            try:
+                got.append(os.read(self.fd, LONGEST))
+            except BlockingIOError:
+                return got
+
+    def receive(self, seconds=2.0):
+        """The next IPv4 frame, or None if none comes within SECONDS."""
+        deadline = time.monotonic() + seconds
+        while True:
+            left = max(deadline - time.monotonic(), 0)
+            if not select.select([self.fd], [], [], left)[0]:
+                return None
+            wire = os.read(self.fd, LONGEST)
+            self.log.append((time.time(), self.name, ">", wire))
+            frame = Frame.parse(wire)
+            if frame:
+                return frame
+
+    def expect(self, wanted):
+        """The next frame, which is as WANTED in every field, or the case fails."""
+        got = self.receive(2 * lab.SLOW)
+        if got is None:
+            raise AssertionError(f"{self.name}: nothing came; wanted {wanted}")
+        if got != wanted:
+            raise AssertionError("\n  ".join([f"{self.name}: {got}", *got.differences(wanted)]))
+        return got
+
+    def silent(self, seconds=0.02):
+        """Fails if anything comes."""
+        got = self.receive(seconds)
+        if got is not None:
+            raise AssertionError(f"{self.name}: wanted nothing, got {got}")
+
+
+def save_pcap(log, path):
+    """The frames of LOG, both sides in order, as a capture file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as f:
+        f.write(struct.pack("=IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, LONGEST, 1))
+        for when, _, _, wire in log:
+            data = wire[VNET.size:]
+            f.write(struct.pack("=IIII", int(when), int(when % 1 * 1e6), len(data), len(data)))
+            f.write(data)
+
+
+def story(log):
+    """LOG for people: a line and the bytes of each frame."""
+    lines = []
+    for _, name, arrow, wire in log:
+        try:
+            text = Frame.parse(wire) or "not IPv4"
+        except Exception as err:        # noqa: BLE001 -- whatever the bytes were
+            text = f"not understood: {err}"
+        lines.append(f"{'sent to' if arrow == '<' else 'seen on'} {name}: {text}")
+        data = wire[:VNET.size + 128]
+        lines += [f"    {data[i:i + 16].hex(' ')}" for i in range(0, len(data), 16)]
+    return "\n".join(lines)

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A world for each case, and the evidence of those that fail."""
+
+import re
+
+import pytest
+
+pytest.register_assert_rewrite("world", "lib.tap", "lib.packet", "lib.netlink")
+
+from lib import lab, tap  # noqa: E402
+from world import World  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def module():
+    """The module, with a small table, for each namespace gets its own."""
+    lab.sh("modprobe", "tun")
+    lab.load(conn_tab_bits=14)
+
+
+@pytest.fixture
+def world(request):
+    """The director's namespace; if the case fails, all that went over its wires."""
+    made = World()
+    try:
+        yield made
+        if getattr(request.node, "failed", False):
+            print(tap.story(made.log[-40:]))
+            print({k: n for k, n in lab.counters(ns=None).items() if n})
+            print(made.ipvsadm("-Ln", check=False).stdout)
+            name = re.sub(r"[^\w.-]+", "_", request.node.name)
+            tap.save_pcap(made.log, lab.OUT / "pcap" / f"{name}.pcap")
+    finally:
+        made.close()

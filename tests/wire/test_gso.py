@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Super-packets: one packet on the inside, whatever the wire makes of it."""
+
+import pytest
+
+from lib import tap
+from lib.packet import UDP
+
+SEGMENT = 1448
+DATA = bytes(i % 251 for i in range(20000))
+
+
+def segments(frame, size=SEGMENT):
+    """What a super-packet is on a wire that carries SIZE bytes of it at a time."""
+    data = frame.payload
+    last = (len(data) - 1) // size
+    return [frame.but(payload=data[i * size:(i + 1) * size], seq=(frame.seq + i * size) % 2**32,
+                      id=frame.id + i, flags=frame.flags if i == last else
+                      frame.flags.replace("P", "").replace("F", ""),
+                      partial=False, gso=0)
+            for i in range(last + 1)]
+
+
+def test_stays_whole(world):
+    """Between NICs that segment it is one frame in, one frame out, one packet counted."""
+    world.service()
+    flow = world.tcp().establish()
+    world.c.offload(tap.F_CSUM | tap.F_TSO4)
+    world.s.offload(tap.F_CSUM | tap.F_TSO4)
+    before = world.stats()
+    flow.up("PA", DATA, partial=True, gso=SEGMENT)
+    flow.down("PA", DATA, partial=True, gso=SEGMENT)
+    after = world.stats()
+    assert (after["inpkts"] - before["inpkts"], after["outpkts"] - before["outpkts"]) == (1, 1)
+    assert after["inbytes"] - before["inbytes"] == 40 + len(DATA)
+    world.quiet()
+
+
+@pytest.mark.parametrize("isn", [0x10000000, 2**32 - 10000], ids=["plain", "wraps"])
+def test_is_cut_at_the_door(world, isn):
+    """For a NIC that does not, each segment is right in itself; inside it is still one."""
+    world.service()
+    flow = world.tcp(isn=isn, server_isn=isn + 77).establish()
+    before = world.stats()
+    sent = world.c.send(flow.from_client("PA", DATA, partial=True, gso=SEGMENT))
+    for segment in segments(flow.at_server(sent)):
+        world.s.expect(segment)
+    sent = world.s.send(flow.from_server("PA", DATA, partial=True, gso=SEGMENT))
+    for segment in segments(flow.at_client(sent)):
+        world.c.expect(segment)
+    after = world.stats()
+    assert (after["inpkts"] - before["inpkts"], after["outpkts"] - before["outpkts"]) == (1, 1)
+    world.quiet()
+
+
+def test_fin_at_the_end(world):
+    """A super-packet whose last segment closes: the state sees the end of it."""
+    world.service()
+    flow = world.tcp().establish()
+    sent = world.c.send(flow.from_client("FPA", DATA, partial=True, gso=SEGMENT))
+    for segment in segments(flow.at_server(sent)):
+        world.s.expect(segment)
+    assert flow.state() == "CLOSE_WAIT"
+
+
+def test_segments_too_long_for_the_route(world):
+    """It is the segments that must fit, not the whole."""
+    world.service()
+    flow = world.tcp().establish()
+    with world.counted(xmit_unexpected_mtu=1, sent_icmp=1):
+        world.c.send(flow.from_client("PA", DATA, partial=True, gso=1600))
+        assert (world.c.receive().info, world.s.receive(0.02)) == (1500, None)
+    with world.counted():
+        flow.up("PA", b"fits")
+
+
+def test_large_datagram_without_gso_does_not_fit(world):
+    """A packet longer than the MTU that nobody may cut is refused, not sent."""
+    world.service(UDP)
+    flow = world.udp().open()
+    with world.counted(xmit_unexpected_mtu=1, sent_icmp=1):
+        world.c.send(flow.from_client(payload=bytes(4000)))
+        assert world.c.receive().type == 3
+    world.quiet()

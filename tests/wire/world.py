@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The world of a wire case: a director between two cables, and flows across it.
+
+    client 192.0.2.2 ──tapc── director ──taps── servers 10.10.0.2, .3, …
+                                 │
+                 VIP 198.51.100.1 (nobody's), LIPs 10.99.0.1 to .4
+
+A flow knows what the director has to make of each of its packets, so that
+`flow.up("PA", payload)` sends one and checks every field of what comes out.
+"""
+
+import contextlib
+import ctypes
+import os
+import pathlib
+
+from lib import lab
+from lib.netlink import Family
+from lib.packet import TCP, UDP, Frame
+from lib.tap import Tap
+
+CLIENT, VIP = "192.0.2.2", "198.51.100.1"
+SERVERS = ("10.10.0.2", "10.10.0.3", "10.10.0.4")
+LIPS = ("10.99.0.1", "10.99.0.2", "10.99.0.3", "10.99.0.4")
+PORT = {TCP: 80, UDP: 53}
+OPTION = {TCP: "-t", UDP: "-u"}
+
+# Of the director's devices, of hosts on the cables, and of the next router on
+# the servers' side, which gets what the director does not take for its own.
+CLIENT_DEV, SERVER_DEV = "02:00:00:00:00:0c", "02:00:00:00:00:05"
+MACS = {CLIENT: "02:00:00:00:01:02", "10.10.0.9": "02:00:00:00:02:09",
+        **{ip: f"02:00:00:00:02:{ip.split('.')[-1]:0>2}" for ip in SERVERS}}
+ROUTER = "10.10.0.9"
+
+NEWNET = 0x40000000
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _must(status):
+    if status:
+        raise OSError(ctypes.get_errno(), "unshare or setns")
+
+
+class Namespace:
+    """A network namespace of this process's own, between enter() and leave()."""
+
+    def enter(self):
+        self.before = os.open("/proc/self/ns/net", os.O_RDONLY)
+        _must(libc.unshare(NEWNET))
+
+    def leave(self):
+        _must(libc.setns(self.before, NEWNET))
+        os.close(self.before)
+
+
+def sysctl(name, value):
+    pathlib.Path("/proc/sys", name.replace(".", "/")).write_text(str(value))
+
+
+def ip(*lines):
+    """Commands of ip(8), in one go."""
+    lab.sh("ip", "-batch", "-", stdin="\n".join(lines) + "\n")
+
+
+class World:
+    """The director's namespace, made and entered; close() undoes all."""
+
+    def __init__(self):
+        self.log = []
+        self.namespace = Namespace()
+        self.namespace.enter()
+        sysctl("net.ipv6.conf.default.disable_ipv6", 1)
+        sysctl("net.ipv4.conf.all.rp_filter", 0)
+        sysctl("net.ipv4.conf.default.rp_filter", 0)
+        sysctl("net.ipv4.ip_forward", 1)
+        self.taps = []
+        self.c, self.s = self.tap("tapc"), self.tap("taps")
+        ip(f"link set tapc address {CLIENT_DEV} up",
+           f"link set taps address {SERVER_DEV} up",
+           "link set lo up",
+           "address add 192.0.2.1/24 dev tapc",
+           "address add 10.10.0.1/24 dev taps",
+           *(f"address add {lip}/32 dev lo" for lip in LIPS),
+           *(f"neigh add {host} lladdr {mac} dev {'tapc' if host == CLIENT else 'taps'}"
+             " nud permanent" for host, mac in MACS.items()),
+           f"route add 198.51.100.0/24 via {ROUTER}")
+
+    def tap(self, name):
+        self.taps.append(Tap(name, self.log))
+        return self.taps[-1]
+
+    def close(self):
+        for tap in self.taps:
+            tap.close()
+        self.namespace.leave()
+
+    # --- configuration and what the director says of itself ----------------------
+
+    def ipvsadm(self, *args, **kw):
+        return lab.ipvsadm(*args, ns=None, **kw)
+
+    def service(self, proto=TCP, scheduler="rr", servers=SERVERS[:1], lips=LIPS[:1], vip=VIP):
+        """A service on VIP; SERVERS may be {address: weight}."""
+        which = f"{OPTION[proto]} {vip}:{PORT[proto]}"
+        weights = servers if isinstance(servers, dict) else dict.fromkeys(servers, 1)
+        lines = [f"-A {which} -s {scheduler}"]
+        lines += [f"-P {which} -z {lip}" for lip in lips]
+        lines += [f"-a {which} -r {rs}:{PORT[proto]} -b -w {w}" for rs, w in weights.items()]
+        self.ipvsadm("-R", stdin="\n".join(lines) + "\n")
+
+    def edit(self, command, server=SERVERS[0], *args, proto=TCP):
+        """-a, -e or -d of a server of VIP's service."""
+        self.ipvsadm(command, OPTION[proto], f"{VIP}:{PORT[proto]}", "-r",
+                     f"{server}:{PORT[proto]}", *(("-b",) if command != "-d" else ()), *args)
+
+    def delete_service(self, proto=TCP):
+        self.ipvsadm("-D", OPTION[proto], f"{VIP}:{PORT[proto]}")
+
+    def conns(self):
+        return lab.conns(ns=None)
+
+    def stats(self):
+        """Of the first service: connections, packets and bytes in and out."""
+        line = self.ipvsadm("-Ln", "--stats", "--exact").stdout.splitlines()[3]
+        return dict(zip(("conns", "inpkts", "outpkts", "inbytes", "outbytes"),
+                        map(int, line.split()[2:])))
+
+    def active(self):
+        """{server: (active, inactive)} of all services."""
+        return {rs.split(":")[0]: nums[1:] for (_, rs), nums in lab.dests(ns=None).items()}
+
+    @contextlib.contextmanager
+    def counted(self, **moved):
+        """Within, exactly these events are counted, and no others."""
+        before = lab.counters(ns=None)
+        yield
+        after = lab.counters(ns=None)
+        assert {k: n - before[k] for k, n in after.items() if n != before[k]} == moved
+
+    def netlink(self):
+        return Family()
+
+    # --- flows -------------------------------------------------------------------
+
+    def tcp(self, sport=40000, **kw):
+        return Flow(self, TCP, sport, **kw)
+
+    def udp(self, sport=40000, **kw):
+        return Flow(self, UDP, sport, **kw)
+
+    def quiet(self):
+        """Nothing is on either cable."""
+        self.c.silent()
+        self.s.silent()
+
+
+class Flow:
+    """One client port's packets to the VIP and back.
+
+    Numbers follow by themselves: next_c and next_s are what each side sends
+    next, as the client counts. The first packet that arrives at a server tells
+    which server, LIP, port and offset the director chose.
+    """
+
+    def __init__(self, world, proto, sport, client=CLIENT, isn=0x10000000, server_isn=0x20000000):
+        self.world, self.proto = world, proto
+        self.client, self.sport, self.dport = client, sport, PORT[proto]
+        self.next_c, self.next_s = isn, server_isn
+        self.lip = self.lport = self.rs = None
+        self.shift = 0                      # the server's view of next_c, less ours
+
+    # What each side sends.
+
+    def _base(self, flags, payload, seq, ack):
+        if self.proto == UDP:
+            return dict(proto=UDP, payload=payload)
+        return dict(proto=TCP, flags=flags, payload=payload, seq=seq % 2**32, win=0x7210,
+                    ack=ack % 2**32 if "A" in flags else 0)
+
+    def _advance(self, flags, payload):
+        return len(payload) + ("S" in flags) + ("F" in flags)
+
+    def from_client(self, flags="", payload=b"", **fields):
+        """A frame of the client's, not sent."""
+        base = self._base(flags, payload, self.next_c, self.next_s)
+        base |= dict(smac=MACS[CLIENT], dmac=CLIENT_DEV, src=self.client, dst=VIP,
+                     sport=self.sport, dport=self.dport, id=0x1234, tos=0xb8)
+        return Frame(**(base | fields))
+
+    def from_server(self, flags="", payload=b"", **fields):
+        """A frame of the server's, not sent; numbers as the server has them."""
+        base = self._base(flags, payload, self.next_s, self.next_c + self.shift)
+        base |= dict(smac=MACS[self.rs], dmac=SERVER_DEV, src=self.rs, dst=self.lip,
+                     sport=self.dport, dport=self.lport, id=0x4321, tos=0x28)
+        return Frame(**(base | fields))
+
+    # What becomes of it.
+
+    def at_server(self, sent, **fields):
+        """SENT by the client, as the server is to see it."""
+        seen = sent.but(smac=SERVER_DEV, dmac=MACS[self.rs], src=self.lip, dst=self.rs,
+                        sport=self.lport, ttl=sent.ttl - 1)
+        if self.proto == TCP:
+            seen = seen.but(seq=(sent.seq + self.shift) % 2**32)
+        return seen.but(**fields)
+
+    def at_client(self, sent, **fields):
+        """SENT by the server, as the client is to see it."""
+        seen = sent.but(smac=CLIENT_DEV, dmac=MACS[CLIENT], src=VIP, dst=self.client,
+                        dport=self.sport, ttl=sent.ttl - 1)
+        if "A" in sent.flags:
+            seen = seen.but(ack=(sent.ack - self.shift) % 2**32)
+        return seen.but(**fields)
+
+    def _learn(self, sent):
+        got = self.world.s.receive(2 * lab.SLOW)
+        assert got, f"taps: nothing came of {sent}"
+        self.lip, self.lport, self.rs = got.src, got.sport, got.dst
+        assert self.lip in LIPS and self.rs in SERVERS, f"not translated: {got}"
+        self.shift = (got.seq - sent.seq) % 2**32
+        return got
+
+    def up(self, flags="", payload=b"", arrives=None, **fields):
+        """The client sends; what arrives is as it must be, and as ARRIVES differs."""
+        sent = self.world.c.send(self.from_client(flags, payload, **fields))
+        if "seq" not in fields:
+            self.next_c += self._advance(flags, payload)
+        if self.lip:
+            return self.world.s.expect(self.at_server(sent, **(arrives or {})))
+        got = self._learn(sent)
+        wrong = got.differences(self.at_server(sent, **(arrives or {})))
+        assert not wrong, f"{got}: {wrong}"
+        return got
+
+    def down(self, flags="", payload=b"", arrives=None, **fields):
+        """The same, from the server."""
+        sent = self.world.s.send(self.from_server(flags, payload, **fields))
+        if "seq" not in fields:
+            self.next_s += self._advance(flags, payload)
+        return self.world.c.expect(self.at_client(sent, **(arrives or {})))
+
+    def establish(self):
+        """The handshake; the flow itself."""
+        self.up("S")
+        self.down("SA")
+        self.up("A")
+        return self
+
+    def open(self):
+        """Whatever makes a connection of this protocol usable; the flow itself."""
+        if self.proto == TCP:
+            return self.establish()
+        self.up(payload=b"hello")
+        return self
+
+    # What the director thinks of it.
+
+    def state(self):
+        """As /proc/net/ip_vs_conn has it, or None."""
+        found = [c["state"] for c in self.world.conns()
+                 if c["client"] == (self.client, self.sport)]
+        assert len(found) < 2, f"listed {len(found)} times"
+        return found[0] if found else None
+
+    def gone(self, seconds=10):
+        """Waits until it has expired."""
+        lab.wait_until("the connection has gone", lambda: self.state() is None, seconds, 0.2)
+
+    def passed_on(self, sent):
+        """SENT, left alone and merely routed, as the next router is to see it."""
+        return sent.but(smac=SERVER_DEV, dmac=MACS[ROUTER], ttl=sent.ttl - 1)
