@@ -215,7 +215,8 @@ struct fnat_conn *fnat_conn_new(const struct fnat_pkt *p,
 	struct fnat_conn *c;
 
 	*why = FNAT_DROP_CONN_MAX;
-	if (percpu_counter_read(&fn->nr_conns) >= READ_ONCE(fn->tune.conn_max))
+	if (percpu_counter_compare(&fn->nr_conns,
+				   READ_ONCE(fn->tune.conn_max)) >= 0)
 		return NULL;
 	*why = FNAT_DROP_MEMORY;
 	c = kmem_cache_zalloc(conn_cache, GFP_ATOMIC);

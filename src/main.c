@@ -48,6 +48,7 @@ static void tabs_free(struct fnat_net *fn)
 {
 	fnat_wheel_exit(fn);
 	fnat_conn_tab_exit(fn);
+	fnat_addrset_exit(&fn->addrs);
 	kvfree(fn->laddr_tab);
 	kvfree(fn->rs_tab);
 	kvfree(fn->svc_tab);
@@ -65,7 +66,8 @@ int fnat_net_prepare(struct fnat_net *fn)
 	fn->rs_tab = tab_alloc(FNAT_RS_TAB_BITS);
 	fn->laddr_tab = tab_alloc(FNAT_LADDR_TAB_BITS);
 	if (fn->svc_tab && fn->rs_tab && fn->laddr_tab &&
-	    !fnat_wheel_init(fn) && !fnat_conn_tab_init(fn))
+	    !fnat_addrset_init(&fn->addrs) && !fnat_wheel_init(fn) &&
+	    !fnat_conn_tab_init(fn))
 		return 0;
 	tabs_free(fn);
 	return -ENOMEM;
@@ -123,12 +125,9 @@ static int __net_init net_init(struct net *net)
 	err = percpu_counter_init(&fn->nr_conns, 0, GFP_KERNEL);
 	if (err)
 		goto exit_total;
-	err = fnat_addrset_init(&fn->addrs);
-	if (err)
-		goto destroy_nr_conns;
 	err = fnat_sysctl_init(fn);
 	if (err)
-		goto exit_addrs;
+		goto destroy_nr_conns;
 	err = fnat_procfs_init(fn);
 	if (err)
 		goto exit_sysctl;
@@ -136,8 +135,6 @@ static int __net_init net_init(struct net *net)
 
 exit_sysctl:
 	fnat_sysctl_exit(fn);
-exit_addrs:
-	fnat_addrset_exit(&fn->addrs);
 destroy_nr_conns:
 	percpu_counter_destroy(&fn->nr_conns);
 exit_total:
@@ -173,7 +170,6 @@ static void __net_exit net_exit(struct net *net)
 	flush_work(&fn->reap);
 	tabs_free(fn);
 
-	fnat_addrset_exit(&fn->addrs);
 	xa_destroy(&fn->svcs);
 	ida_destroy(&fn->laddr_ids);
 	percpu_counter_destroy(&fn->nr_conns);

@@ -11,13 +11,14 @@ E2E = lab.TOP / "tests" / "e2e"
 VIP = "198.51.100.1"
 LIPS = "10.99.0.1-10.99.0.4"
 RS1, RS2 = "10.10.0.2", "10.20.0.2"
+BIG_MB = 100 // lab.SLOW
 
 
 @pytest.fixture(scope="session")
 def servers():
     """topo.sh and servers.sh, once for all cases."""
     lab.sh(E2E / "topo.sh", "up")
-    lab.sh(E2E / "servers.sh", "up")
+    lab.sh(E2E / "servers.sh", "up", BIG_MB)
     for ns in ("client", "rs1", "rs2"):
         # As real hosts with real interfaces do.
         lab.sh("ethtool", "-K", "eth0", "gro", "on", ns=ns)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # nginx in the namespaces rs1 and rs2 of topo.sh: a page of its own each, the
-# same 100 MB file, uploads by PUT under /up/, a log of who came. Everything
-# below /tmp/rs1 and /tmp/rs2.
+# same big file (100 MB, or as many as are named), uploads by PUT under /up/, a
+# log of who came. Everything below /tmp/rs1 and /tmp/rs2.
 
 set -eu
 
@@ -34,8 +34,8 @@ up() {
 		mkdir -p "$dir/www/up"
 		chmod -R a+rwX "$dir"
 		echo "this page comes from $rs" >"$dir/www/index.html"
-		[ -e /tmp/100m ] || head -c 104857600 /dev/urandom >/tmp/100m
-		ln -sf /tmp/100m "$dir/www/100m"
+		[ -e /tmp/big ] || head -c "$((${1:-100} << 20))" /dev/urandom >/tmp/big
+		ln -sf /tmp/big "$dir/www/big"
 		config "$dir" >"$dir/nginx.conf"
 		ip netns exec "$rs" nginx -c "$dir/nginx.conf"
 	done
@@ -46,12 +46,13 @@ down() {
 		[ ! -e "/tmp/$rs/pid" ] || kill "$(cat "/tmp/$rs/pid")" || :
 		rm -rf "/tmp/$rs"
 	done
+	rm -f /tmp/big
 }
 
 case ${1-} in
-up | down) "$1" ;;
+up | down) "$@" ;;
 *)
-	echo "usage: servers.sh up | down" >&2
+	echo "usage: servers.sh up [MB] | down" >&2
 	exit 2
 	;;
 esac

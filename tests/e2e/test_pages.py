@@ -5,7 +5,7 @@ import hashlib
 import pathlib
 import re
 
-from e2e.conftest import RS1, VIP, curl
+from e2e.conftest import BIG_MB, RS1, VIP, curl
 from lib import lab
 
 
@@ -48,29 +48,29 @@ def moved_whole(before, what):
     """Super-packets stayed whole: far fewer packets than segments, as many out as in."""
     got, sent, octets = (after - b for after, b in zip(packets(), before))
     print(f"{what}: {octets} bytes in {got} packets in, {sent} out")
-    assert octets > 100 << 20
+    assert octets > BIG_MB << 20
     assert got < octets / 1448 / 3, "no super-packets came in"
     assert abs(got - sent) < got * 0.05, "super-packets were split or lost"
 
 
-def test_100_mb_down_with_gro_and_tso(web):
+def test_large_file_down_with_gro_and_tso(web):
     """Every byte right, and no super-packet split on the way."""
     before = packets()
-    curl("-o", "/tmp/down", f"http://{VIP}/100m")
-    assert sha256("/tmp/down") == sha256("/tmp/100m")
+    curl("-o", "/tmp/down", f"http://{VIP}/big")
+    assert sha256("/tmp/down") == sha256("/tmp/big")
     moved_whole(before, "down")
     pathlib.Path("/tmp/down").unlink()
 
 
-def test_100_mb_up_with_gro_and_tso(web):
+def test_large_file_up_with_gro_and_tso(web):
     """The other way."""
     before = packets()
-    curl("-T", "/tmp/100m", f"http://{VIP}/up/file")
+    curl("-T", "/tmp/big", f"http://{VIP}/up/file")
     moved_whole(before, "up")
     for rs in ("rs1", "rs2"):
         copy = pathlib.Path(f"/tmp/{rs}/www/up/file")
         if copy.exists():
-            assert sha256(copy) == sha256("/tmp/100m")
+            assert sha256(copy) == sha256("/tmp/big")
             copy.unlink()
             return
     raise AssertionError("the file is on neither server")
@@ -113,3 +113,18 @@ def test_server_on_the_director_itself(director):
     finally:
         server.terminate()
         server.wait()
+
+
+def test_default_pool_serves_who_has_no_lip(director):
+    """A service without LIPs of its own borrows the namespace's; without any, it refuses."""
+    lab.ipvsadm("-A", "-t", f"{VIP}:80", "-s", "rr")
+    lab.ipvsadm("-a", "-t", f"{VIP}:80", "-r", f"{RS1}:80", "-b")
+    refused = lab.sh("curl", "-sS", "--max-time", "5", f"http://{VIP}/", ns="client", check=False)
+    assert "refused" in refused.stderr
+    assert lab.counters()["drop_no_laddr"] > 0
+    lab.ipvsadm("-P", "-z", "10.99.0.2")
+    assert "rs1" in curl(f"http://{VIP}/")
+    assert log("rs1")[-1].startswith("10.99.0.2:")
+    lab.ipvsadm("-P", "-t", f"{VIP}:80", "-z", "10.99.0.3")
+    assert "rs1" in curl(f"http://{VIP}/")
+    assert log("rs1")[-1].startswith("10.99.0.3:")

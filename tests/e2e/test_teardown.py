@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from e2e.conftest import LIPS, RS1, RS2, VIP, curl
+from e2e.conftest import BIG_MB, LIPS, RS1, RS2, VIP, curl
 from lib import lab
 
 SVC = f"{VIP}:80"
@@ -39,9 +39,9 @@ def configure():
 
 
 def download():
-    """100 MB at a rate that takes some seconds, in the background."""
-    return lab.spawn("curl", "-sS", "--limit-rate", "20M", "-o", "/tmp/slow",
-                     f"http://{VIP}/100m", ns="client", stderr=subprocess.PIPE)
+    """The big file at a rate that takes some seconds, in the background."""
+    return lab.spawn("curl", "-sS", "--limit-rate", f"{BIG_MB // 5}M", "-o", "/tmp/slow",
+                     f"http://{VIP}/big", ns="client", stderr=subprocess.PIPE)
 
 
 def test_last_service_removed_while_a_download_runs(web):
@@ -54,7 +54,7 @@ def test_last_service_removed_while_a_download_runs(web):
     refused = lab.sh("curl", "-s", "--max-time", "1", f"http://{VIP}/", ns="client", check=False)
     assert refused.returncode
     assert run.wait(60 * lab.SLOW) == 0, run.stderr.read()
-    lab.sh("cmp", "/tmp/slow", "/tmp/100m")
+    lab.sh("cmp", "/tmp/slow", "/tmp/big")
 
 
 def test_server_drained_by_weight_0(web):
@@ -67,7 +67,7 @@ def test_server_drained_by_weight_0(web):
     pages = {curl(f"http://{VIP}/") for _ in range(4)}
     assert len(pages) == 1
     assert run.wait(60 * lab.SLOW) == 0, run.stderr.read()
-    lab.sh("cmp", "/tmp/slow", "/tmp/100m")
+    lab.sh("cmp", "/tmp/slow", "/tmp/big")
 
 
 def test_module_removed_under_traffic(director):
