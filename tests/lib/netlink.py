@@ -86,6 +86,7 @@ class Family:
         self.socket.settimeout(20)
         self.socket.bind((0, 0))
         self.seq = 0
+        self.verdicts = {}                      # by sequence number: errno
         self.type = 0x10                        # GENL_ID_CTRL
         reply = self.request(3, attr(2, string(name)))[0][1]
         self.type = number(reply[1])
@@ -100,35 +101,48 @@ class Family:
     def dump(self, command, data=b""):
         return self.request(command, data, DUMP)
 
-    def send(self, body, flags, length=None):
-        """BODY behind a netlink header that claims LENGTH bytes (None: the truth)."""
+    def post(self, body, flags, length=None):
+        """Send BODY behind a header that claims LENGTH bytes (None: the truth).
+
+        Returns its sequence number and waits for nothing; the next request()
+        leaves the answer, if there was one, in verdicts.
+        """
         self.seq += 1
         true = HEADER.size + len(body)
         self.socket.send(HEADER.pack(true if length is None else length, self.type,
                                      REQUEST | flags, self.seq, 0) + body)
-        replies = []
-        while True:
-            data = self.socket.recv(1 << 18)
-            while data:
-                size, kind, mflags, seq, _ = HEADER.unpack_from(data)
-                body, data = data[HEADER.size:size], data[(size + 3) & ~3:]
-                if seq != self.seq:
-                    continue
-                if kind in (ERROR, DONE):
-                    self._verdict(kind, mflags, body)
-                    return replies
-                replies.append((body[0], attrs(body[GENL.size:])))
-                if not flags & (ACK | DUMP):
-                    return replies
+        return self.seq
 
-    @staticmethod
-    def _verdict(kind, flags, body):
-        errno = -struct.unpack_from("=i", body)[0] if len(body) >= 4 else 0
-        if errno <= 0:
-            return
-        tlvs = b""
-        if flags & ACK_TLVS:
-            tlvs = body[4:] if kind == DONE else body[4 + HEADER.size:]
-            if kind == ERROR and not flags & CAPPED:
-                tlvs = body[4 + struct.unpack_from("=I", body, 4)[0]:]
-        raise Refused(errno, attrs(tlvs).get(1, b"").rstrip(b"\0").decode())
+    def send(self, body, flags):
+        """The same, with the answer."""
+        seq, replies = self.post(body, flags), []
+        while True:
+            for kind, mflags, theirs, body in self._messages():
+                if kind in (ERROR, DONE):
+                    errno, sentence = _verdict(kind, mflags, body)
+                    if theirs != seq:
+                        self.verdicts[theirs] = errno
+                    elif errno:
+                        raise Refused(errno, sentence)
+                    else:
+                        return replies
+                elif theirs == seq:
+                    replies.append((body[0], attrs(body[GENL.size:])))
+
+    def _messages(self):
+        data = self.socket.recv(1 << 18)
+        while data:
+            size, kind, flags, seq, _ = HEADER.unpack_from(data)
+            yield kind, flags, seq, data[HEADER.size:size]
+            data = data[(size + 3) & ~3:]
+
+
+def _verdict(kind, flags, body):
+    """The errno (0: success) and the sentence of an answer's last message."""
+    errno = -struct.unpack_from("=i", body)[0] if len(body) >= 4 else 0
+    tlvs = b""
+    if flags & ACK_TLVS:
+        tlvs = body[4:] if kind == DONE else body[4 + HEADER.size:]
+        if kind == ERROR and not flags & CAPPED:
+            tlvs = body[4 + struct.unpack_from("=I", body, 4)[0]:]
+    return errno, attrs(tlvs).get(1, b"").rstrip(b"\0").decode()

@@ -125,6 +125,11 @@ class World:
         return dict(zip(("conns", "inpkts", "outpkts", "inbytes", "outbytes"),
                         map(int, line.split()[2:])))
 
+    def lips(self):
+        """{LIP: (conflicts, connections)} of all services."""
+        return {lip: nums for found in lab.laddrs(ns=None).values()
+                for lip, nums in found.items()}
+
     def active(self):
         """{server: (active, inactive)} of all services."""
         return {rs.split(":")[0]: nums[1:] for (_, rs), nums in lab.dests(ns=None).items()}

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0
+"""When connections end by themselves."""
+
+import time
+
+from lib import lab
+from lib.packet import UDP
+from world import SERVERS
+
+
+def next_second():
+    """The module's clock is read in whole seconds: waits for the next one."""
+    now = int(time.monotonic())
+    lab.wait_until("a second has passed", lambda: int(time.monotonic()) > now, 3, 0.02)
+
+
+def timeouts(world, tcp=0, fin=0, udp=0):
+    world.ipvsadm("--set", tcp, fin, udp)
+
+
+def test_udp_expires(world):
+    """A silent flow vanishes; its port and counts are given back."""
+    timeouts(world, udp=1)
+    world.service(UDP)
+    flow = world.udp().open()
+    assert flow.state() == "UDP"
+    flow.gone()
+    assert world.active() == {SERVERS[0]: (0, 0)}
+    assert [conns for _, conns in world.lips().values()] == [0]
+
+
+def test_traffic_keeps_it(world):
+    """A flow that is heard of, from either side, stays past its timeout."""
+    timeouts(world, udp=3 * lab.SLOW)
+    world.service(UDP)
+    flow = world.udp().open()
+    until = time.monotonic() + 7 * lab.SLOW
+    while time.monotonic() < until:
+        next_second()
+        flow.up(payload=b"on")
+        next_second()
+        flow.down(payload=b"and on")
+        assert flow.state() == "UDP"
+    flow.gone(seconds=15)
+
+
+def test_time_left_is_listed(world):
+    """-c shows what is left of the timeout, which a packet renews."""
+    timeouts(world, udp=100)
+    world.service(UDP)
+    flow = world.udp().open()
+    assert 90 < world.conns()[0]["left"] <= 100
+    lab.wait_until("time goes by", lambda: world.conns()[0]["left"] < 98, 5)
+    flow.up(payload=b"again")
+    assert world.conns()[0]["left"] >= 99
+
+
+def test_lowered_timeout(world):
+    """It takes effect on a connection with its next packet, however far off its end was."""
+    world.service(UDP)
+    flow = world.udp().open()
+    assert world.conns()[0]["left"] > 200
+    timeouts(world, udp=1)
+    next_second()
+    flow.up(payload=b"once more")
+    flow.gone()
+
+
+def test_states_have_their_own(world):
+    """A connection that closes is gone long before an open one would be."""
+    timeouts(world, fin=1)
+    world.service()
+    stays = world.tcp(sport=30000).establish()
+    ends = world.tcp().establish()
+    ends.down("FA")
+    assert ends.state() == "FIN_WAIT"
+    ends.gone()
+    assert stays.state() == "ESTABLISHED"
+    assert world.active() == {SERVERS[0]: (1, 0)}
+    # The port of the dead one is free again for a packet of its client's.
+    world.tcp(isn=77).establish()
+
+
+def test_raised_timeout(world):
+    """Raised before the end, it saves the connection."""
+    timeouts(world, udp=3 * lab.SLOW)
+    world.service(UDP)
+    flow = world.udp().open()
+    timeouts(world, udp=300)
+    until = time.monotonic() + 5 * lab.SLOW
+    lab.wait_until("the old timeout has passed", lambda: time.monotonic() > until, 10)
+    assert flow.state() == "UDP"
+    flow.up(payload=b"still")
+    flow.down(payload=b"here")
+
+
+def test_idle_listing(world):
+    """Nothing is listed before the first connection and after the last."""
+    assert world.conns() == []
+    timeouts(world, udp=1)
+    world.service(UDP)
+    assert world.conns() == []
+    world.udp().open().gone()
+    assert world.conns() == []
