@@ -10,6 +10,7 @@ struct entry {
 	struct hlist_node	node;
 	union nf_inet_addr	addr;
 	u16			af;
+	u16			kind;		/* enum fnat_addr_kind; fixed */
 	u32			users;		/* under the set's lock */
 	struct rcu_head		rcu;
 };
@@ -63,22 +64,26 @@ void fnat_addrset_exit(struct fnat_addrset *s)
 	s->tab = NULL;
 }
 
-int fnat_addrset_add(struct fnat_addrset *s, u16 af,
+int fnat_addrset_add(struct fnat_addrset *s, enum fnat_addr_kind kind, u16 af,
 		     const union nf_inet_addr *addr)
 {
 	struct entry *fresh = kzalloc(sizeof(*fresh), GFP_KERNEL);
 	u32 bit = fold(af, addr);
 	struct entry *e;
+	int err = 0;
 
 	if (!fresh)
 		return -ENOMEM;
 	fresh->addr = *addr;
 	fresh->af = af;
+	fresh->kind = kind;
 	fresh->users = 1;
 
 	spin_lock_bh(&s->lock);
 	e = find(s, af, addr);
-	if (e) {
+	if (e && e->kind != kind) {
+		err = -EBUSY;
+	} else if (e) {
 		e->users++;
 	} else {
 		hlist_add_head_rcu(&fresh->node, chain(s, bit));
@@ -89,10 +94,10 @@ int fnat_addrset_add(struct fnat_addrset *s, u16 af,
 
 	if (e)
 		kfree(fresh);
-	return 0;
+	return err;
 }
 
-void fnat_addrset_del(struct fnat_addrset *s, u16 af,
+void fnat_addrset_del(struct fnat_addrset *s, enum fnat_addr_kind kind, u16 af,
 		      const union nf_inet_addr *addr)
 {
 	u32 bit = fold(af, addr);
@@ -100,7 +105,7 @@ void fnat_addrset_del(struct fnat_addrset *s, u16 af,
 
 	spin_lock_bh(&s->lock);
 	e = find(s, af, addr);
-	if (!WARN_ON_ONCE(!e) && !--e->users) {
+	if (!WARN_ON_ONCE(!e || e->kind != kind) && !--e->users) {
 		hlist_del_rcu(&e->node);
 		if (!--s->users[bit])
 			clear_bit(bit, s->maybe);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The set of addresses that are ours: every VIP and LIP, with a count of who
- * uses it. A bitmap in front tells most foreign packets apart with one load.
+ * The set of addresses that are ours, each either a VIP or a LIP, with a count of
+ * who uses it. A bitmap in front tells most foreign packets apart with one load.
  */
 #ifndef FNAT_ADDRSET_H
 #define FNAT_ADDRSET_H
@@ -15,6 +15,11 @@
 #define FNAT_ADDRSET_BITS	14	/* of the bitmap: 2 KiB, an L1 guest */
 #define FNAT_ADDRSET_TAB_BITS	10
 
+enum fnat_addr_kind {
+	FNAT_ADDR_VIP,
+	FNAT_ADDR_LIP,
+};
+
 struct fnat_addrset {
 	unsigned long		*maybe;		/* by hash; RCU readers */
 	u16			*users;		/* of each bit; under @lock */
@@ -26,15 +31,18 @@ struct fnat_addrset {
 int fnat_addrset_init(struct fnat_addrset *s);	/* 0 or -ENOMEM */
 void fnat_addrset_exit(struct fnat_addrset *s);	/* no reader may be left */
 
-/* One more user of @addr. 0 or -ENOMEM. */
-int fnat_addrset_add(struct fnat_addrset *s, u16 af,
+/*
+ * One more user of @addr as a @kind. -EBUSY if it is of the other kind: were
+ * an address both, a client's packets could look like a server's. -ENOMEM.
+ */
+int fnat_addrset_add(struct fnat_addrset *s, enum fnat_addr_kind kind, u16 af,
 		     const union nf_inet_addr *addr);
 
 /* One user less; @addr must have been added. Any context. */
-void fnat_addrset_del(struct fnat_addrset *s, u16 af,
+void fnat_addrset_del(struct fnat_addrset *s, enum fnat_addr_kind kind, u16 af,
 		      const union nf_inet_addr *addr);
 
-/* Whether @addr is ours. RCU. */
+/* Whether @addr is ours, a VIP or a LIP. RCU. */
 bool fnat_addrset_has(const struct fnat_addrset *s, u16 af,
 		      const union nf_inet_addr *addr);
 

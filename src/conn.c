@@ -149,22 +149,34 @@ static void free_rcu(struct rcu_head *head)
 	kmem_cache_free(conn_cache, c);
 }
 
+/* A server's TIME_WAIT (Linux: 60 s) may remember what ended after this. */
+#define TIME_WAIT_MEMORY	60
+
+static void return_lport(struct fnat_net *fn, struct fnat_conn *c)
+{
+	const struct fnat_dir *d = &c->dir[FNAT_C2S];
+
+	if (d->flags & FNAT_DIR_SENT && fnat_now() - c->stamp < TIME_WAIT_MEMORY)
+		fnat_lport_remember(fn, c->lports, c->port_index,
+				    d->seq_end + d->seq_off);
+	fnat_lport_put(fn, c->lports, c->port_index);
+}
+
 /* Gives back what @c holds; packets may still be reading it. */
 static void release(struct fnat_net *fn, struct fnat_conn *c)
 {
-	const struct fnat_dir *d = &c->dir[FNAT_C2S];
 	int i;
 
 	for (i = 0; i < 2; i++)
 		dst_release(rcu_dereference_protected(c->dir[i].dst, true));
-	fnat_lport_put(fn, c->lports, c->port_index, d->seq_end + d->seq_off);
+	return_lport(fn, c);
 	fnat_dest_unbind(c->dest, c->flags & FNAT_CONN_INACTIVE);
-	percpu_counter_dec(&fn->nr_conns);
+	atomic_dec(&fn->nr_conns);
 	call_rcu(&c->rcu, free_rcu);
 }
 
-static void fill(struct fnat_conn *c, const struct fnat_pkt *p, __be32 laddr,
-		 __be16 lport)
+static void fill(struct fnat_conn *c, const struct fnat_pkt *p,
+		 const struct fnat_lport *lport)
 {
 	const struct fnat_rs *rs = c->dest->rs;
 	struct fnat_dir *in = &c->dir[FNAT_C2S];
@@ -173,15 +185,15 @@ static void fill(struct fnat_conn *c, const struct fnat_pkt *p, __be32 laddr,
 	in->saddr = p->saddr.ip;
 	in->daddr = p->daddr.ip;
 	in->ports = p->ports;
-	in->new_saddr = laddr;
+	in->new_saddr = lport->laddr;
 	in->new_daddr = rs->addr.ip;
-	in->new_ports = fnat_ports(lport, rs->port);
+	in->new_ports = fnat_ports(lport->port, rs->port);
 	in->l3mdev = p->l3mdev;
 	in->proto = p->proto;
 
 	out->saddr = in->new_daddr;
 	out->daddr = in->new_saddr;
-	out->ports = fnat_ports(rs->port, lport);
+	out->ports = fnat_ports(rs->port, lport->port);
 	out->new_saddr = in->daddr;
 	out->new_daddr = in->saddr;
 	out->new_ports = fnat_ports(fnat_dport(p->ports),
@@ -189,51 +201,35 @@ static void fill(struct fnat_conn *c, const struct fnat_pkt *p, __be32 laddr,
 	out->l3mdev = p->l3mdev;
 	out->proto = p->proto;
 	out->flags = FNAT_DIR_S2C;
-}
 
-/*
- * The server sees sequence numbers of ours (RFC 6528), for the client's
- * belong to another address: an earlier flow from this port may have left the
- * server in TIME_WAIT, above what this client begins with.
- */
-static void renumber(const struct fnat_net *fn, struct fnat_conn *c, u32 seq)
-{
-	struct fnat_dir *in = &c->dir[FNAT_C2S];
-	u32 isn = fnat_lport_isn(fn, c->lports, c->port_index, in->new_ports);
-
-	in->seq_end = seq;
-	in->seq_off = isn - seq;
-	c->dir[FNAT_S2C].ack_off = seq - isn;
+	/*
+	 * The server sees sequence numbers of ours, for the client's belong to
+	 * another address: an earlier flow from this port may have left the
+	 * server in TIME_WAIT, above what this client begins with.
+	 */
+	if (p->proto == IPPROTO_TCP) {
+		in->seq_off = lport->isn - p->seq;
+		out->ack_off = p->seq - lport->isn;
+	}
 }
 
 struct fnat_conn *fnat_conn_new(const struct fnat_pkt *p,
 				struct fnat_dest *dest,
-				struct fnat_lports *lports, u16 port_index,
-				__be16 lport, enum fnat_event *why)
+				const struct fnat_lport *lport)
 {
-	struct fnat_net *fn = p->fn;
-	struct fnat_conn *c;
+	struct fnat_conn *c = kmem_cache_zalloc(conn_cache, GFP_ATOMIC);
 
-	*why = FNAT_DROP_CONN_MAX;
-	if (percpu_counter_compare(&fn->nr_conns,
-				   READ_ONCE(fn->tune.conn_max)) >= 0)
-		return NULL;
-	*why = FNAT_DROP_MEMORY;
-	c = kmem_cache_zalloc(conn_cache, GFP_ATOMIC);
 	if (!c)
 		return NULL;
-
 	c->dest = dest;
-	c->lports = lports;
-	c->port_index = port_index;
+	c->lports = lport->map;
+	c->port_index = lport->index;
 	c->stamp = fnat_now();
 	c->wheel = smp_processor_id();
 	c->state = p->proto == IPPROTO_UDP ? FNAT_S_UDP : FNAT_TCP_S_SYN_RECV;
 	spin_lock_init(&c->lock);
-	fill(c, p, fnat_lports_laddr(lports), lport);
-	if (p->proto == IPPROTO_TCP)
-		renumber(fn, c, p->seq);
-	percpu_counter_inc(&fn->nr_conns);
+	fill(c, p, lport);
+	atomic_inc(&p->fn->nr_conns);
 	return c;
 }
 
@@ -249,20 +245,29 @@ static bool die(struct fnat_conn *c)
 	return mine;
 }
 
+/* @c, which never got into the table as a whole, is not to be after all. */
+static void abandon(struct fnat_net *fn, struct fnat_conn *c)
+{
+	die(c);
+	release(fn, c);
+}
+
 struct fnat_dir *fnat_conn_publish(struct fnat_net *fn, struct fnat_conn *c)
 {
 	struct fnat_dir *other;
 
 	/*
 	 * The server's side first: whoever finds the client's may send. Its
-	 * key is ours alone, for the port is.
+	 * key is ours alone, for the port is, and no VIP is a LIP.
 	 */
-	WARN_ON_ONCE(link(fn, &c->dir[FNAT_S2C]));
+	if (WARN_ON_ONCE(link(fn, &c->dir[FNAT_S2C]))) {
+		abandon(fn, c);
+		return NULL;
+	}
 	other = link(fn, &c->dir[FNAT_C2S]);
 	if (other) {
-		die(c);
 		unlink(fn, &c->dir[FNAT_S2C]);
-		release(fn, c);
+		abandon(fn, c);
 		return other;
 	}
 	fnat_wheel_add(fn, c);

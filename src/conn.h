@@ -20,6 +20,7 @@
 #include "tcp_state.h"
 
 struct fnat_dest;
+struct fnat_lport;
 struct fnat_lports;
 struct fnat_pkt;
 
@@ -64,6 +65,7 @@ static_assert(sizeof(struct fnat_dir) == 64);
 enum {
 	FNAT_CONN_DEAD		= 0x01,	/* under lock; nobody may revive it */
 	FNAT_CONN_INACTIVE	= 0x02,	/* under lock; counted as InActConn */
+	FNAT_CONN_DOUBTED	= 0x04,	/* under lock; CLOSE, if the RST was taken */
 };
 
 struct fnat_conn {
@@ -116,19 +118,18 @@ void fnat_conn_tab_exit(struct fnat_net *fn);	/* all are dead by now */
 struct fnat_dir *fnat_conn_find(const struct fnat_pkt *p);
 
 /*
- * A connection for @p, the first of its flow, to @dest by port @lport of
- * @lports. It takes over the caller's references to @dest and @lports unless
- * NULL comes back: no memory, or conn_max reached (@why says which).
+ * A connection for @p, the first of its flow, to @dest by @lport. It takes over
+ * the caller's references to both unless NULL comes back: no memory.
  */
 struct fnat_conn *fnat_conn_new(const struct fnat_pkt *p,
 				struct fnat_dest *dest,
-				struct fnat_lports *lports, u16 port_index,
-				__be16 lport, enum fnat_event *why);
+				const struct fnat_lport *lport);
 
 /*
  * Puts @c into the table and on the wheel. If another CPU was faster with the
  * same flow, @c is freed. Returns the client's direction of the connection
- * that packets will find. RCU, bottom halves off.
+ * that packets will find; NULL, which is a bug, if they could find none. RCU,
+ * bottom halves off.
  */
 struct fnat_dir *fnat_conn_publish(struct fnat_net *fn, struct fnat_conn *c);
 

@@ -6,6 +6,8 @@
 #include "dest.h"
 #include "svc.h"
 
+#define FNAT_WEIGHT_MAX	65535	/* ipvsadm's own limit */
+
 static struct fnat_dests *current_set(const struct fnat_svc *svc)
 {
 	return rcu_dereference_protected(svc->dests,
@@ -16,14 +18,9 @@ static void reweigh(struct fnat_dests *set)
 {
 	u32 i;
 
-	set->max_weight = 0;
 	set->gcd = 0;
-	for (i = 0; i < set->n; i++) {
-		int w = set->v[i]->opts.weight;
-
-		set->max_weight = max(set->max_weight, w);
-		set->gcd = gcd(set->gcd, w);
-	}
+	for (i = 0; i < set->n; i++)
+		set->gcd = gcd(set->gcd, set->v[i]->opts.weight);
 }
 
 /*
@@ -56,8 +53,8 @@ static int replace_set(struct fnat_svc *svc, struct fnat_dest *add,
 static int check_opts(const struct fnat_dest_opts *opts,
 		      struct netlink_ext_ack *ea)
 {
-	if (opts->weight < 0) {
-		NL_SET_ERR_MSG(ea, "A weight is 0 (drain) or more");
+	if (opts->weight < 0 || opts->weight > FNAT_WEIGHT_MAX) {
+		NL_SET_ERR_MSG(ea, "A weight is 0 (drain) to 65535");
 		return -ERANGE;
 	}
 	if (opts->l_thresh > opts->u_thresh || opts->u_thresh > INT_MAX) {
@@ -162,7 +159,7 @@ static void judge_load(struct fnat_dest *d)
 			WRITE_ONCE(d->overloaded, false);
 		return;
 	}
-	n = atomic_read(&d->active) + atomic_read(&d->inactive);
+	n = fnat_dest_conns(d);
 	if (n >= upper)
 		WRITE_ONCE(d->overloaded, true);
 	else if (lower ? n < lower : n < upper - upper / 4)

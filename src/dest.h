@@ -39,7 +39,6 @@ struct fnat_dest {
 struct fnat_dests {
 	struct rcu_head		rcu;
 	u32			n;
-	int			max_weight;
 	int			gcd;		/* of the weights above 0 */
 	struct fnat_dest	*v[];
 };
@@ -77,10 +76,19 @@ void fnat_dest_unbind(struct fnat_dest *d, bool inactive);
 /* A connection of @d has become inactive, or active again. */
 void fnat_dest_moved(struct fnat_dest *d, bool inactive);
 
-/* Whether @d takes new connections. */
+static inline u32 fnat_dest_conns(const struct fnat_dest *d)
+{
+	return atomic_read(&d->active) + atomic_read(&d->inactive);
+}
+
+/*
+ * Whether @d takes new connections. The mark of overload may be left over from
+ * two that ended at once: without connections it does not count.
+ */
 static inline bool fnat_dest_available(const struct fnat_dest *d)
 {
-	return READ_ONCE(d->opts.weight) > 0 && !READ_ONCE(d->overloaded);
+	return READ_ONCE(d->opts.weight) > 0 &&
+	       (!READ_ONCE(d->overloaded) || !fnat_dest_conns(d));
 }
 
 #endif /* FNAT_DEST_H */

@@ -82,11 +82,10 @@ void fnat_wheel_hurry(struct fnat_net *fn, struct fnat_conn *c)
 {
 	struct fnat_wheel *w = &fn->wheel[c->wheel];
 
-	if ((s32)(READ_ONCE(c->due) - fnat_now() - fnat_conn_left(fn, c)) <= 0)
-		return;
 	spin_lock_bh(&w->lock);
-	/* Not on it: whoever is looking at it reads the new state under lock. */
-	if (c->due) {
+	/* Not on it: whoever looks at it will see, under lock, what we see. */
+	if (c->due &&
+	    (s32)(c->due - fnat_now() - fnat_conn_left(fn, c)) > 0) {
 		dequeue(w, c);
 		enqueue(w, c);
 	}

@@ -8,7 +8,6 @@
 
 #include <linux/mutex.h>
 #include <linux/netfilter.h>
-#include <linux/percpu_counter.h>
 #include <linux/ratelimit_types.h>
 #include <linux/siphash.h>
 #include <linux/workqueue.h>
@@ -57,12 +56,13 @@ struct fnat_net {
 	struct fnat_stats	total;
 	struct fnat_events __percpu *events;
 	struct fnat_tunables	tune;
-	struct ratelimit_state	refusals;	/* RSTs, ICMP errors */
+	struct ratelimit_state	refusals;	/* what clients are told */
+	struct ratelimit_state	pmtu_news;	/* likewise, of MTUs alone */
 
 	/* Read by first packets. */
 	struct fnat_laddrs __rcu *pool;		/* the default LIPs */
 	siphash_key_t		isn_key;
-	struct percpu_counter	nr_conns;
+	atomic_t		nr_conns;
 	struct fnat_wheel	*wheel;		/* one per possible CPU */
 	atomic_t		lport_freed;	/* see fnat_lport_get() */
 

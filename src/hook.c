@@ -11,6 +11,7 @@
 #include <linux/icmp.h>
 #include <linux/netfilter_ipv4.h>
 #include <net/ip.h>
+#include <net/route.h>
 
 #include "conn.h"
 #include "dest.h"
@@ -40,38 +41,57 @@ static bool reopens(const struct fnat_pkt *p, const struct fnat_dir *d,
 {
 	return unlikely(p->tcp_flags & FNAT_TH_SYN) && opens(p) &&
 	       fnat_dir_which(d) == FNAT_C2S && fnat_state_reopens(c->state) &&
-	       fnat_pkt_intact(p);
+	       !(c->flags & FNAT_CONN_DOUBTED) && fnat_pkt_intact(p);
 }
 
 /* A connection with everything it needs; or NULL and *@why. */
 static struct fnat_conn *connect(const struct fnat_pkt *p,
 				 struct fnat_svc *svc, enum fnat_event *why)
 {
-	struct fnat_dest *dest = fnat_sched_pick(svc, p);
-	struct fnat_lports *lports;
+	struct fnat_net *fn = p->fn;
+	struct fnat_lport lport;
+	struct fnat_dest *dest;
 	struct fnat_conn *c;
-	__be16 lport;
-	u16 index;
 
+	*why = FNAT_DROP_CONN_MAX;
+	if (atomic_read(&fn->nr_conns) >= READ_ONCE(fn->tune.conn_max))
+		return NULL;
 	*why = FNAT_DROP_NO_DEST;
+	dest = fnat_sched_pick(svc, p);
 	if (!dest)
 		return NULL;
-	lports = fnat_lport_get(p, dest, &index, &lport, why);
-	if (!lports)
+	if (!fnat_lport_get(p, dest, &lport, why))
 		goto unbind_dest;
-	c = fnat_conn_new(p, dest, lports, index, lport, why);
+	*why = FNAT_DROP_MEMORY;
+	c = fnat_conn_new(p, dest, &lport);
 	if (!c)
 		goto put_lport;
-	fnat_stats_conn(&p->fn->total);
-	fnat_stats_conn(&svc->stats);
-	fnat_stats_conn(&dest->stats);
 	return c;
 
 put_lport:
-	fnat_lport_put(p->fn, lports, index, 0);
+	fnat_lport_put(fn, lport.map, lport.index);
 unbind_dest:
 	fnat_dest_unbind(dest, false);
 	return NULL;
+}
+
+/*
+ * A segment of a connection that we do not know (any more). The stack answers
+ * it if the VIP is the host's; if not it would go back to where it came from,
+ * and come here again.
+ */
+static unsigned int stray(const struct fnat_pkt *p)
+{
+	fnat_count(p->fn, FNAT_EV_STRAY);
+	return inet_addr_type(p->fn->net, p->daddr.ip) == RTN_LOCAL ?
+	       NF_ACCEPT : NF_DROP;
+}
+
+static void count_conn(const struct fnat_pkt *p, const struct fnat_dest *dest)
+{
+	fnat_stats_conn(&p->fn->total);
+	fnat_stats_conn(&dest->svc->stats);
+	fnat_stats_conn(&dest->stats);
 }
 
 /*
@@ -84,12 +104,13 @@ static struct fnat_dir *first_packet(const struct fnat_pkt *p,
 	struct fnat_svc *svc = fnat_svc_of(p);
 	enum fnat_event why;
 	struct fnat_conn *c;
+	struct fnat_dir *d;
 
 	*verdict = NF_ACCEPT;
 	if (!svc)
 		return NULL;
 	if (!opens(p)) {
-		fnat_count(p->fn, FNAT_EV_STRAY);
+		*verdict = stray(p);
 		return NULL;
 	}
 	if (fnat_pkt_source_forged(p)) {
@@ -105,7 +126,12 @@ static struct fnat_dir *first_packet(const struct fnat_pkt *p,
 		*verdict = fnat_refuse(p, why);
 		return NULL;
 	}
-	return fnat_conn_publish(p->fn, c);
+	d = fnat_conn_publish(p->fn, c);
+	if (!d)
+		*verdict = fnat_drop(p, FNAT_DROP_NO_PORT);
+	else if (fnat_dir_conn(d) == c)
+		count_conn(p, c->dest);
+	return d;
 }
 
 static void count_packet(const struct fnat_pkt *p, const struct fnat_dir *d,
@@ -130,6 +156,8 @@ static unsigned int forward(const struct fnat_pkt *p, struct fnat_dir *d)
 	if (unlikely(ip_hdr(p->skb)->ttl <= 1))
 		return fnat_drop_icmp(p, FNAT_DROP_TTL, ICMP_TIME_EXCEEDED,
 				      ICMP_EXC_TTL, 0);
+	if (skb_warn_if_lro(p->skb))
+		return fnat_drop(p, FNAT_DROP_LRO);
 	whole = fnat_route_fits(p, rt);
 	if (unlikely(!whole && ip_hdr(p->skb)->frag_off & htons(IP_DF)))
 		return fnat_drop_icmp(p, FNAT_DROP_MTU, ICMP_DEST_UNREACH,

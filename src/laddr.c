@@ -38,11 +38,9 @@ static union nf_inet_addr nth(const struct fnat_laddr_range *range, u32 i)
 	return addr;
 }
 
-static bool covers(const struct fnat_laddr_range *range,
-		   const struct fnat_laddr *l)
+static bool covers(const struct fnat_laddr_range *range, __be32 addr)
 {
-	return l->af == range->af &&
-	       ntohl(l->addr.ip) - ntohl(range->first.ip) < range->n;
+	return ntohl(addr) - ntohl(range->first.ip) < range->n;
 }
 
 /*
@@ -67,9 +65,12 @@ static bool host_source(struct fnat_net *fn, __be32 addr)
 	return found;
 }
 
-/* Whether the host would speak from @addr to a real server of @svc. */
-static bool speaks_to_dest(struct fnat_net *fn, const struct fnat_svc *svc,
-			   __be32 addr)
+/*
+ * Whether the host would speak to a real server of @svc from an address in
+ * @range, or such an address is a real server's.
+ */
+static bool near_dest(struct fnat_net *fn, const struct fnat_svc *svc,
+		      const struct fnat_laddr_range *range)
 {
 	const struct fnat_dests *set;
 	bool found = false;
@@ -81,8 +82,9 @@ static bool speaks_to_dest(struct fnat_net *fn, const struct fnat_svc *svc,
 		struct flowi4 fl4 = { .daddr = set->v[i]->rs->addr.ip };
 		struct rtable *rt = ip_route_output_key(fn->net, &fl4);
 
+		found = covers(range, fl4.daddr);
 		if (!IS_ERR(rt)) {
-			found = fl4.saddr == addr && addr != fl4.daddr;
+			found |= covers(range, fl4.saddr);
 			ip_rt_put(rt);
 		}
 	}
@@ -91,8 +93,7 @@ static bool speaks_to_dest(struct fnat_net *fn, const struct fnat_svc *svc,
 }
 
 /* 0, or why @addr cannot be a LIP. */
-static int check(struct fnat_net *fn, const struct fnat_svc *svc, __be32 addr,
-		 struct netlink_ext_ack *ea)
+static int check(struct fnat_net *fn, __be32 addr, struct netlink_ext_ack *ea)
 {
 	switch (inet_addr_type(fn->net, addr)) {
 	case RTN_UNICAST:
@@ -111,7 +112,7 @@ static int check(struct fnat_net *fn, const struct fnat_svc *svc, __be32 addr,
 			       "Real servers cannot reach a LIP in 127/8 or 0/8");
 		return -EINVAL;
 	}
-	if (host_source(fn, addr) || speaks_to_dest(fn, svc, addr)) {
+	if (host_source(fn, addr)) {
 		NL_SET_ERR_MSG(ea,
 			       "The host speaks from this address itself: make the LIP a /32 of its own");
 		return -EINVAL;
@@ -130,24 +131,30 @@ static struct fnat_laddr *find(struct fnat_net *fn,
 	return NULL;
 }
 
-/* The object of @addr, made if need be, with a reference. NULL: no memory. */
+/*
+ * The object of @addr, made if need be, with a reference. An ERR_PTR: -ENOMEM,
+ * -EBUSY if it is a VIP.
+ */
 static struct fnat_laddr *find_or_make(struct fnat_net *fn, u16 af,
 				       const union nf_inet_addr *addr)
 {
 	struct fnat_laddr *l = find(fn, addr);
+	int err;
 
 	if (l)
 		return l;
 	l = kzalloc(sizeof(*l), GFP_KERNEL);
 	if (!l)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	l->addr = *addr;
 	l->af = af;
 	refcount_set(&l->refs, 1);
 	l->id = ida_alloc(&fn->laddr_ids, GFP_KERNEL);
-	if (l->id < 0)
+	err = l->id;
+	if (err < 0)
 		goto free_laddr;
-	if (fnat_addrset_add(&fn->addrs, af, addr))
+	err = fnat_addrset_add(&fn->addrs, FNAT_ADDR_LIP, af, addr);
+	if (err)
 		goto free_id;
 	hlist_add_head(&l->node, chain(fn, addr));
 	return l;
@@ -156,7 +163,7 @@ free_id:
 	ida_free(&fn->laddr_ids, l->id);
 free_laddr:
 	kfree(l);
-	return NULL;
+	return ERR_PTR(err);
 }
 
 void fnat_laddr_put(struct fnat_net *fn, struct fnat_laddr *l)
@@ -174,9 +181,10 @@ void fnat_laddr_reap(struct fnat_net *fn)
 	lockdep_assert_held(&fn->cfg);
 	llist_for_each_entry_safe(l, next, llist_del_all(&fn->dead_laddrs),
 				  dead) {
+		cond_resched();
 		hlist_del(&l->node);
 		fnat_lports_forget(fn, l);
-		fnat_addrset_del(&fn->addrs, l->af, &l->addr);
+		fnat_addrset_del(&fn->addrs, FNAT_ADDR_LIP, l->af, &l->addr);
 		ida_free(&fn->laddr_ids, l->id);
 		kfree_rcu(l, rcu);
 	}
@@ -188,7 +196,7 @@ static bool has_any(const struct fnat_laddrs *set,
 	u32 i;
 
 	for (i = 0; set && i < set->n; i++)
-		if (covers(range, set->v[i]))
+		if (covers(range, set->v[i]->addr.ip))
 			return true;
 	return false;
 }
@@ -199,7 +207,8 @@ static void publish(struct fnat_net *fn, struct fnat_laddrs __rcu **slot,
 	struct fnat_laddrs *old = current_set(fn, slot);
 
 	rcu_assign_pointer(*slot, set);
-	/* Who found every LIP full may look again. */
+	/* Who found every LIP full may look again; see fnat_lport_get(). */
+	smp_mb__before_atomic();
 	atomic_inc(&fn->lport_freed);
 	if (old)
 		kvfree_rcu(old, rcu);
@@ -222,9 +231,14 @@ int fnat_laddr_add(struct fnat_net *fn, struct fnat_svc *svc,
 		return -EEXIST;
 	}
 	for (i = 0; i < range->n; i++) {
-		err = check(fn, svc, nth(range, i).ip, ea);
+		err = check(fn, nth(range, i).ip, ea);
 		if (err)
 			return err;
+	}
+	if (near_dest(fn, svc, range)) {
+		NL_SET_ERR_MSG(ea,
+			       "The host speaks to a real server from this address, or it is one's");
+		return -EINVAL;
 	}
 	err = fnat_net_prepare(fn);
 	if (err)
@@ -239,17 +253,20 @@ int fnat_laddr_add(struct fnat_net *fn, struct fnat_svc *svc,
 		union nf_inet_addr addr = nth(range, set->n - had);
 
 		set->v[set->n] = find_or_make(fn, range->af, &addr);
-		if (!set->v[set->n])
+		err = PTR_ERR_OR_ZERO(set->v[set->n]);
+		if (err)
 			goto put_laddrs;
 	}
 	publish(fn, slot, set);
 	return 0;
 
 put_laddrs:
+	if (err == -EBUSY)
+		NL_SET_ERR_MSG(ea, "This address is a VIP: a LIP needs another");
 	while (set->n > had)
 		fnat_laddr_put(fn, set->v[--set->n]);
 	kvfree(set);
-	return -ENOMEM;
+	return err;
 }
 
 int fnat_laddr_del(struct fnat_net *fn, struct fnat_svc *svc,
@@ -262,7 +279,7 @@ int fnat_laddr_del(struct fnat_net *fn, struct fnat_svc *svc,
 	u32 i, found = 0;
 
 	for (i = 0; old && i < old->n; i++)
-		found += covers(range, old->v[i]);
+		found += covers(range, old->v[i]->addr.ip);
 	if (found != range->n) {
 		NL_SET_ERR_MSG(ea,
 			       "One of these is not in the list; nothing was removed");
@@ -272,14 +289,13 @@ int fnat_laddr_del(struct fnat_net *fn, struct fnat_svc *svc,
 	if (!set)
 		return -ENOMEM;
 	for (i = 0; i < old->n; i++)
-		if (!covers(range, old->v[i]))
+		if (!covers(range, old->v[i]->addr.ip))
 			set->v[set->n++] = old->v[i];
 
-	rcu_assign_pointer(*slot, set);
 	for (i = 0; i < old->n; i++)
-		if (covers(range, old->v[i]))
+		if (covers(range, old->v[i]->addr.ip))
 			fnat_laddr_put(fn, old->v[i]);
-	kvfree_rcu(old, rcu);
+	publish(fn, slot, set);
 	return 0;
 }
 
@@ -290,10 +306,9 @@ void fnat_laddrs_drop(struct fnat_net *fn, struct fnat_laddrs __rcu **slot)
 
 	if (!old)
 		return;
-	RCU_INIT_POINTER(*slot, NULL);
 	for (i = 0; i < old->n; i++)
 		fnat_laddr_put(fn, old->v[i]);
-	kvfree_rcu(old, rcu);
+	publish(fn, slot, NULL);
 }
 
 const struct fnat_laddrs *fnat_laddrs_of(const struct fnat_svc *svc)

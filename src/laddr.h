@@ -43,7 +43,8 @@ struct fnat_laddr_range {
 
 /*
  * The commands, for @svc or, if it is NULL, the default pool; caller holds
- * fn->cfg. All of @range or nothing. -EEXIST, -ENOENT, -EINVAL, -ENOMEM with
+ * fn->cfg. All of @range or nothing. -EEXIST, -EBUSY, -ENOENT, -EINVAL,
+ * -ENOMEM with
  * a sentence in @ea; a sentence with success is a warning.
  */
 int fnat_laddr_add(struct fnat_net *fn, struct fnat_svc *svc,

@@ -2,6 +2,7 @@
 #include <linux/jhash.h>
 #include <linux/ratelimit.h>
 #include <linux/slab.h>
+#include <net/tcp.h>
 
 #include "dest.h"
 #include "laddr.h"
@@ -25,7 +26,7 @@ struct fnat_lports {
 	struct fnat_shuffle	order;		/* fixed */
 	DECLARE_BITMAP(full, LEAVES);
 	unsigned long		*leaf[LEAVES];
-	u32			**above;	/* by leaf; mostly NULL */
+	struct xarray		above;		/* sequence numbers by index; few */
 	struct rcu_head		rcu;
 };
 
@@ -77,12 +78,9 @@ static void map_free(struct fnat_lports *map)
 {
 	int i;
 
-	for (i = 0; i < LEAVES; i++) {
+	for (i = 0; i < LEAVES; i++)
 		kfree(map->leaf[i]);
-		if (map->above)
-			kfree(map->above[i]);
-	}
-	kfree(map->above);
+	xa_destroy(&map->above);
 	kfree(map);
 }
 
@@ -135,6 +133,7 @@ static struct fnat_lports *map_of(const struct fnat_net *fn,
 	if (!map)
 		return NULL;
 	spin_lock_init(&map->lock);
+	xa_init_flags(&map->above, XA_FLAGS_LOCK_BH);
 	map->laddr = l;
 	map->rs = rs;
 	lo = READ_ONCE(fn->tune.lport_min);
@@ -213,10 +212,51 @@ static void warn_low(const struct fnat_lports *map)
 			  ntohs(map->rs->port));
 }
 
-/* One try at @l, to which the caller has a reference; or NULL and *@why. */
-static struct fnat_lports *try_laddr(struct fnat_net *fn, struct fnat_rs *rs,
-				     struct fnat_laddr *l, u16 *index,
-				     __be16 *lport, enum fnat_event *why)
+static __be16 port_at(const struct fnat_lports *map, u32 index)
+{
+	return htons(map->first_port + fnat_shuffle(&map->order, index));
+}
+
+/* RFC 6528, with the clock that RFC 9293 3.4.1 asks for, only faster. */
+static u32 clock_isn(const struct fnat_net *fn, const struct fnat_lports *map,
+		     __be16 port)
+{
+	__be32 ports = fnat_ports(port, map->rs->port);
+	u64 h = siphash_3u32((__force u32)map->laddr->addr.ip,
+			     (__force u32)map->rs->addr.ip,
+			     (__force u32)ports, &fn->isn_key);
+
+	return (u32)h + (u32)(ktime_get_ns() >> 6);
+}
+
+void fnat_lport_remember(struct fnat_net *fn, struct fnat_lports *map,
+			 u16 index, u32 seq)
+{
+	u32 isn = clock_isn(fn, map, port_at(map, index));
+
+	/* Mostly the clock has passed it by then; without memory, hopefully. */
+	if (!before(seq, isn))
+		xa_store_bh(&map->above, index, xa_mk_value(seq), GFP_ATOMIC);
+}
+
+static u32 first_seq(const struct fnat_net *fn, struct fnat_lports *map,
+		     const struct fnat_lport *lport)
+{
+	u32 isn = clock_isn(fn, map, lport->port);
+	void *above;
+
+	if (likely(xa_empty(&map->above)))
+		return isn;
+	above = xa_erase_bh(&map->above, lport->index);
+	if (above && !after(isn, (u32)xa_to_value(above)))
+		isn = xa_to_value(above) + 1 + (isn & 0xffff);
+	return isn;
+}
+
+/* One try at @l, to which the caller has a reference: as fnat_lport_get(). */
+static bool try_laddr(struct fnat_net *fn, struct fnat_rs *rs,
+		      struct fnat_laddr *l, struct fnat_lport *lport,
+		      enum fnat_event *why)
 {
 	struct fnat_lports *map = map_of(fn, rs, l);
 	int err = -ENOMEM;
@@ -236,110 +276,62 @@ static struct fnat_lports *try_laddr(struct fnat_net *fn, struct fnat_rs *rs,
 	if (err == -ENOSPC) {
 		atomic64_inc(&l->conflicts);
 		fnat_count(fn, FNAT_EV_LADDR_FULL);
-		return NULL;
+		return false;
 	}
 	if (err) {
 		*why = FNAT_DROP_MEMORY;
-		return NULL;
+		return false;
 	}
-	*index = i;
-	*lport = htons(map->first_port + fnat_shuffle(&map->order, i));
+	lport->map = map;
+	lport->index = i;
+	lport->port = port_at(map, i);
+	lport->laddr = l->addr.ip;
+	if (rs->proto == IPPROTO_TCP)
+		lport->isn = first_seq(fn, map, lport);
 	atomic_inc(&l->conns);
-	return map;
+	return true;
 }
 
-struct fnat_lports *fnat_lport_get(const struct fnat_pkt *p,
-				   struct fnat_dest *dest, u16 *index,
-				   __be16 *lport, enum fnat_event *why)
+bool fnat_lport_get(const struct fnat_pkt *p, struct fnat_dest *dest,
+		    struct fnat_lport *lport, enum fnat_event *why)
 {
-	const struct fnat_laddrs *set = fnat_laddrs_of(dest->svc);
 	struct fnat_net *fn = p->fn;
 	int freed = atomic_read(&fn->lport_freed);
+	const struct fnat_laddrs *set;
 	u32 i, start;
 
+	/* Pairs with publish() in laddr.c: a set older than @freed is not seen. */
+	smp_rmb();
+	set = fnat_laddrs_of(dest->svc);
 	*why = FNAT_DROP_NO_LADDR;
 	if (!set)
-		return NULL;
+		return false;
 	*why = FNAT_DROP_NO_PORT;
 	if (atomic_read(&dest->port_freed) == freed)
-		return NULL;
+		return false;
 
 	start = hsiphash_3u32((__force u32)p->saddr.ip, (__force u32)p->ports,
 			      (__force u32)p->daddr.ip, &fn->conn_key);
 	for (i = 0; i < set->n; i++) {
 		struct fnat_laddr *l = set->v[(start + i) % set->n];
-		struct fnat_lports *map;
 
 		if (!fnat_laddr_get(l))
 			continue;
-		map = try_laddr(fn, dest->rs, l, index, lport, why);
-		if (map)
-			return map;
+		if (try_laddr(fn, dest->rs, l, lport, why))
+			return true;
 		fnat_laddr_put(fn, l);
 	}
 	if (*why == FNAT_DROP_NO_PORT)
 		atomic_set(&dest->port_freed, freed);
-	return NULL;
+	return false;
 }
 
-/*
- * Remembers @seq for the port if the clock will not have passed it by itself:
- * it sent more than 64 ns a byte allow (RFC 9293 3.4.1 asks for more). Rarely,
- * so the room is found on demand; without memory the port goes without.
- */
-static void remember_seq(struct fnat_lports *map, u32 i, u32 seq)
+void fnat_lport_put(struct fnat_net *fn, struct fnat_lports *map, u16 index)
 {
-	u32 **leaf;
-
-	lockdep_assert_held(&map->lock);
-	if (!map->above)
-		map->above = kcalloc(LEAVES, sizeof(*map->above), GFP_ATOMIC);
-	if (!map->above)
-		return;
-	leaf = &map->above[i / LEAF_BITS];
-	if (!*leaf)
-		*leaf = kcalloc(LEAF_BITS, sizeof(**leaf), GFP_ATOMIC);
-	if (*leaf)
-		(*leaf)[i % LEAF_BITS] = seq;
-}
-
-static u32 clock_isn(const struct fnat_net *fn, const struct fnat_lports *map,
-		     __be32 ports)
-{
-	u64 h = siphash_3u32((__force u32)map->laddr->addr.ip,
-			     (__force u32)map->rs->addr.ip,
-			     (__force u32)ports, &fn->isn_key);
-
-	return (u32)h + (u32)(ktime_get_ns() >> 6);
-}
-
-u32 fnat_lport_isn(const struct fnat_net *fn, const struct fnat_lports *map,
-		   u16 index, __be32 ports)
-{
-	u32 isn = clock_isn(fn, map, ports);
-	u32 *leaf = map->above ? map->above[index / LEAF_BITS] : NULL;
-
-	if (leaf && leaf[index % LEAF_BITS] &&
-	    (s32)(isn - leaf[index % LEAF_BITS]) < 0)
-		isn = leaf[index % LEAF_BITS] + (isn & 0xffff);
-	return isn;
-}
-
-void fnat_lport_put(struct fnat_net *fn, struct fnat_lports *map, u16 index,
-		    u32 seq)
-{
-	__be16 lport = htons(map->first_port +
-			     fnat_shuffle(&map->order, index));
 	struct fnat_laddr *l = map->laddr;
 	bool was_full;
-	u32 isn = 0;
-
-	if (map->rs->proto == IPPROTO_TCP)
-		isn = clock_isn(fn, map, fnat_ports(lport, map->rs->port));
 
 	spin_lock_bh(&map->lock);
-	if (map->rs->proto == IPPROTO_TCP && (s32)(seq - isn) >= 0)
-		remember_seq(map, index, seq);
 	__clear_bit(index % LEAF_BITS, map->leaf[index / LEAF_BITS]);
 	__clear_bit(index / LEAF_BITS, map->full);
 	was_full = map->used-- == map->order.n;
@@ -349,9 +341,4 @@ void fnat_lport_put(struct fnat_net *fn, struct fnat_lports *map, u16 index,
 		atomic_inc(&fn->lport_freed);
 	atomic_dec(&l->conns);
 	fnat_laddr_put(fn, l);
-}
-
-__be32 fnat_lports_laddr(const struct fnat_lports *map)
-{
-	return map->laddr->addr.ip;
 }

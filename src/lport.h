@@ -43,33 +43,37 @@ void fnat_rs_put(struct fnat_net *fn, struct fnat_rs *rs);	/* any context */
 /* Frees the real servers that died. Caller holds fn->cfg. */
 void fnat_rs_reap(struct fnat_net *fn);
 
+/* A port of a LIP towards one real server, in use. */
+struct fnat_lport {
+	struct fnat_lports	*map;		/* with a reference to its LIP */
+	u16			index;		/* its place there */
+	__be16			port;
+	__be32			laddr;
+	/*
+	 * Where TCP is to begin: keyed hash plus a clock of 64 ns (RFC 6528),
+	 * and above what the port sent last to this server.
+	 */
+	u32			isn;
+};
+
 /*
  * A free port for @p, a new flow to @dest: every LIP of the service is tried
  * before this gives up, but a service that is known to be full is not searched
- * again until a port is freed. Returns the map, with a reference to its LIP,
- * the port in *@lport and its place in *@index; or NULL and *@why. RCU.
+ * again until a port is freed. False: none, and *@why. RCU, bottom halves off.
  */
-struct fnat_lports *fnat_lport_get(const struct fnat_pkt *p,
-				   struct fnat_dest *dest, u16 *index,
-				   __be16 *lport, enum fnat_event *why);
+bool fnat_lport_get(const struct fnat_pkt *p, struct fnat_dest *dest,
+		    struct fnat_lport *lport, enum fnat_event *why);
+
+/* Gives back what @map gave as @index. Any context. */
+void fnat_lport_put(struct fnat_net *fn, struct fnat_lports *map, u16 index);
 
 /*
- * Gives it back. @seq: past the last byte sent from the port (TCP), which the
- * next connection's sequence numbers must exceed. Any context.
+ * To be called before that if the server may remember the connection
+ * (TIME_WAIT): the port's next one is to begin above @seq, the server's view
+ * of what was sent.
  */
-void fnat_lport_put(struct fnat_net *fn, struct fnat_lports *map, u16 index,
-		    u32 seq);
-
-/*
- * The initial sequence number towards the real server for a connection from
- * that port (RFC 6528: keyed hash plus a clock of 64 ns), above what the port
- * sent last. @ports: local port, then the server's.
- */
-u32 fnat_lport_isn(const struct fnat_net *fn, const struct fnat_lports *map,
-		   u16 index, __be32 ports);
-
-/* The LIP of @map, an IPv4 address. */
-__be32 fnat_lports_laddr(const struct fnat_lports *map);
+void fnat_lport_remember(struct fnat_net *fn, struct fnat_lports *map,
+			 u16 index, u32 seq);
 
 /* Frees the maps of @l, which is dead. Caller holds fn->cfg. */
 void fnat_lports_forget(struct fnat_net *fn, const struct fnat_laddr *l);

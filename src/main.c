@@ -93,6 +93,13 @@ static void reap(struct work_struct *work)
 	mutex_unlock(&fn->cfg);
 }
 
+/* A thousand a second. Events count what was left out, not the log. */
+static void told_init(struct ratelimit_state *rs)
+{
+	ratelimit_state_init(rs, HZ, 1000);
+	ratelimit_set_flags(rs, RATELIMIT_MSG_ON_RELEASE);
+}
+
 static void net_fields(struct fnat_net *fn, struct net *net)
 {
 	fn->net = net;
@@ -105,9 +112,8 @@ static void net_fields(struct fnat_net *fn, struct net *net)
 	INIT_WORK(&fn->reap, reap);
 	get_random_bytes(&fn->isn_key, sizeof(fn->isn_key));
 	fnat_state_timeouts(fn->timeout);
-	ratelimit_state_init(&fn->refusals, HZ, 1000);
-	/* Events count what was left out; the log need not say so. */
-	ratelimit_set_flags(&fn->refusals, RATELIMIT_MSG_ON_RELEASE);
+	told_init(&fn->refusals);
+	told_init(&fn->pmtu_news);
 }
 
 static int __net_init net_init(struct net *net)
@@ -122,12 +128,9 @@ static int __net_init net_init(struct net *net)
 	err = fnat_stats_init(&fn->total);
 	if (err)
 		goto free_events;
-	err = percpu_counter_init(&fn->nr_conns, 0, GFP_KERNEL);
-	if (err)
-		goto exit_total;
 	err = fnat_sysctl_init(fn);
 	if (err)
-		goto destroy_nr_conns;
+		goto exit_total;
 	err = fnat_procfs_init(fn);
 	if (err)
 		goto exit_sysctl;
@@ -135,8 +138,6 @@ static int __net_init net_init(struct net *net)
 
 exit_sysctl:
 	fnat_sysctl_exit(fn);
-destroy_nr_conns:
-	percpu_counter_destroy(&fn->nr_conns);
 exit_total:
 	fnat_stats_exit(&fn->total);
 free_events:
@@ -172,7 +173,6 @@ static void __net_exit net_exit(struct net *net)
 
 	xa_destroy(&fn->svcs);
 	ida_destroy(&fn->laddr_ids);
-	percpu_counter_destroy(&fn->nr_conns);
 	fnat_stats_exit(&fn->total);
 	free_percpu(fn->events);
 }

@@ -46,6 +46,8 @@ static int get_info(struct sk_buff *skb, struct genl_info *info)
 	return genlmsg_reply(msg, info);
 }
 
+#define TIMEOUT_MAX	2147483		/* s; upstream's, at its tightest HZ */
+
 /* The three timeouts that tools may set, in the order of their attributes. */
 static const struct {
 	int		attr;
@@ -87,9 +89,9 @@ static int set_config(struct sk_buff *skb, struct genl_info *info)
 		const struct nlattr *attr = info->attrs[timeouts[i].attr];
 
 		value[i] = attr ? nla_get_u32(attr) : 0;
-		if (value[i] > INT_MAX / HZ) {
+		if (value[i] > TIMEOUT_MAX) {
 			NL_SET_ERR_MSG_ATTR(info->extack, attr,
-					    "A timeout is in seconds, 0 (unchanged) to 8589934");
+					    "A timeout is in seconds, 0 (unchanged) to 2147483");
 			return -EINVAL;
 		}
 	}

@@ -6,7 +6,9 @@
 #include <linux/netfilter_bridge.h>
 #include <linux/netfilter_ipv4.h>
 #include <net/ip.h>
+#include <net/ip_fib.h>
 #include <net/l3mdev.h>
+#include <net/route.h>
 #include <net/tcp.h>
 
 #include "fnat.h"
@@ -85,8 +87,19 @@ bool fnat_pkt_source_forged(const struct fnat_pkt *p)
 {
 	__be32 saddr = p->saddr.ip;
 
-	return ipv4_is_zeronet(saddr) || ipv4_is_loopback(saddr) ||
-	       ipv4_is_multicast(saddr) || ipv4_is_lbcast(saddr) ||
-	       (fnat_addrset_maybe4(&p->fn->addrs, saddr) &&
-		fnat_addrset_has(&p->fn->addrs, AF_INET, &p->saddr));
+	if (ipv4_is_zeronet(saddr) || ipv4_is_loopback(saddr) ||
+	    ipv4_is_multicast(saddr) || ipv4_is_lbcast(saddr))
+		return true;
+	if (fnat_addrset_maybe4(&p->fn->addrs, saddr) &&
+	    fnat_addrset_has(&p->fn->addrs, AF_INET, &p->saddr))
+		return true;
+	/* Directed broadcast; or the host's own, unless it really is the host. */
+	switch (inet_addr_type_dev_table(p->fn->net, p->in, saddr)) {
+	case RTN_UNICAST:
+		return false;
+	case RTN_LOCAL:
+		return !(p->in->flags & IFF_LOOPBACK);
+	default:
+		return true;
+	}
 }

@@ -36,6 +36,9 @@ static struct fnat_dir *conn_at(const struct fnat_net *fn, struct place *at)
 			d = fnat_conn_next(fn, at->bucket, d);
 		if (d)
 			return d;
+		/* Nothing of the table is held between buckets. */
+		if (at->bucket % 1024 == 0)
+			cond_resched_rcu();
 	}
 	return NULL;
 }

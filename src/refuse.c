@@ -8,9 +8,9 @@
 #include "segment.h"
 
 /* A flood of refused SYNs must not become a flood of RSTs. */
-static bool may_tell(const struct fnat_pkt *p)
+static bool may_tell(const struct fnat_pkt *p, struct ratelimit_state *limit)
 {
-	if (__ratelimit(&p->fn->refusals))
+	if (__ratelimit(limit))
 		return true;
 	fnat_count(p->fn, FNAT_EV_RATELIMIT);
 	return false;
@@ -19,7 +19,11 @@ static bool may_tell(const struct fnat_pkt *p)
 unsigned int fnat_drop_icmp(const struct fnat_pkt *p, enum fnat_event why,
 			    u8 type, u8 code, u32 info)
 {
-	if (may_tell(p) && !fnat_icmp_send(p, type, code, info))
+	/* Nobody's junk may keep others from learning their MTU. */
+	struct ratelimit_state *limit = info ? &p->fn->pmtu_news :
+					       &p->fn->refusals;
+
+	if (may_tell(p, limit) && !fnat_icmp_send(p, type, code, info))
 		fnat_count(p->fn, FNAT_EV_SENT_ICMP);
 	return fnat_drop(p, why);
 }
@@ -37,7 +41,7 @@ static unsigned int refuse_tcp(const struct fnat_pkt *p, enum fnat_event why)
 		.flags	= FNAT_TH_RST | FNAT_TH_ACK,
 	};
 
-	if (may_tell(p) && !fnat_segment_send(p->fn, &rst))
+	if (may_tell(p, &p->fn->refusals) && !fnat_segment_send(p->fn, &rst))
 		fnat_count(p->fn, FNAT_EV_SENT_RST);
 	return fnat_drop(p, why);
 }

@@ -22,9 +22,22 @@ static struct fnat_dest *rr_pick(struct fnat_svc *svc,
 	return set->v[i];
 }
 
+static int heaviest_available(const struct fnat_dests *set)
+{
+	int max_weight = 0;
+	u32 i;
+
+	for (i = 0; i < set->n; i++)
+		if (fnat_dest_available(set->v[i]))
+			max_weight = max(max_weight,
+					 READ_ONCE(set->v[i]->opts.weight));
+	return max_weight;
+}
+
 /*
  * Weighted round robin, interleaved: the bar starts at the largest weight and
  * falls by the weights' common divisor each round; whoever reaches it is next.
+ * Rounds that nobody available can win are left out, so two turns are enough.
  * The cursor holds the bar above the index.
  */
 static struct fnat_dest *wrr_pick(struct fnat_svc *svc,
@@ -32,23 +45,21 @@ static struct fnat_dest *wrr_pick(struct fnat_svc *svc,
 				  const struct fnat_pkt *p)
 {
 	s64 cursor = atomic64_read(&svc->cursor);
-	u64 steps;
-	u32 i, bar;
+	int top = heaviest_available(set);
+	u32 i, bar, steps;
 
-	if (!set->max_weight)
+	if (!top)
 		return NULL;
 	do {
 		i = (u32)cursor;
 		bar = cursor >> 32;
-		/* Every weight's turn once, and the round we are in. */
-		steps = (u64)set->n * (set->max_weight / set->gcd + 1);
-		for (; steps; steps--, i++) {
+		for (steps = 2 * set->n + 1; steps; steps--, i++) {
 			if (i >= set->n) {
 				i = 0;
 				bar = bar > set->gcd ? bar - set->gcd : 0;
 			}
-			if (!bar || bar > set->max_weight)
-				bar = set->max_weight;
+			if (!bar || bar > top)
+				bar = top;
 			if (READ_ONCE(set->v[i]->opts.weight) >= bar &&
 			    fnat_dest_available(set->v[i]))
 				break;

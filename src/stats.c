@@ -16,6 +16,7 @@ static const char * const event_names[FNAT_EV_MAX] = {
 	[FNAT_DROP_NO_ROUTE]	= "drop_no_route",
 	[FNAT_DROP_NEIGH]	= "drop_neigh",
 	[FNAT_DROP_TTL]		= "drop_ttl",
+	[FNAT_DROP_LRO]		= "lro_reject",
 	[FNAT_DROP_MTU]		= "xmit_unexpected_mtu",
 	[FNAT_EV_STRAY]		= "tcp_stray",
 	[FNAT_EV_REOPENED]	= "fullnat_conn_reused",

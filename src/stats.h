@@ -28,10 +28,11 @@ enum fnat_event {
 	FNAT_DROP_NO_ROUTE,
 	FNAT_DROP_NEIGH,	/* no neighbour entry could be made */
 	FNAT_DROP_TTL,
+	FNAT_DROP_LRO,		/* merged beyond recall by the device */
 	FNAT_DROP_MTU,		/* DF set and larger than the route takes */
 
 	/* Everything else. */
-	FNAT_EV_STRAY,		/* TCP of no connection, not a SYN: passed on */
+	FNAT_EV_STRAY,		/* TCP of no connection, not a SYN */
 	FNAT_EV_REOPENED,	/* a SYN over a connection that had closed */
 	FNAT_EV_BAD_RST,	/* RST whose sequence its receiver refuses */
 	FNAT_EV_BAD_FIN,

@@ -71,7 +71,8 @@ void fnat_svc_put(struct fnat_svc *svc)
 
 	if (!refcount_dec_and_test(&svc->refs))
 		return;
-	fnat_addrset_del(&fn->addrs, svc->key.af, &svc->key.addr);
+	fnat_addrset_del(&fn->addrs, FNAT_ADDR_VIP, svc->key.af,
+			 &svc->key.addr);
 	call_rcu(&svc->rcu, free_rcu);
 	if (atomic_dec_and_test(&fn->nr_svcs))
 		fnat_net_reap(fn);
@@ -102,7 +103,9 @@ int fnat_svc_add(struct fnat_net *fn, const struct fnat_svc_key *key,
 	err = fnat_stats_init(&svc->stats);
 	if (err)
 		goto free_svc;
-	err = fnat_addrset_add(&fn->addrs, key->af, &key->addr);
+	err = fnat_addrset_add(&fn->addrs, FNAT_ADDR_VIP, key->af, &key->addr);
+	if (err == -EBUSY)
+		NL_SET_ERR_MSG(ea, "This address is a LIP: a VIP needs another");
 	if (err)
 		goto exit_stats;
 	err = xa_alloc_cyclic(&fn->svcs, &svc->id, svc, xa_limit_31b,
@@ -113,7 +116,7 @@ int fnat_svc_add(struct fnat_net *fn, const struct fnat_svc_key *key,
 	return 0;
 
 del_addr:
-	fnat_addrset_del(&fn->addrs, key->af, &key->addr);
+	fnat_addrset_del(&fn->addrs, FNAT_ADDR_VIP, key->af, &key->addr);
 exit_stats:
 	fnat_stats_exit(&svc->stats);
 free_svc:

@@ -43,7 +43,7 @@ struct fnat_svc {
 
 /*
  * The commands; caller holds fn->cfg. Each leaves everything as it was unless
- * it returns 0. -EEXIST, -EINVAL, -ENOMEM.
+ * it returns 0. -EEXIST, -EBUSY (the VIP is a LIP), -ENOMEM.
  */
 int fnat_svc_add(struct fnat_net *fn, const struct fnat_svc_key *key,
 		 const struct fnat_svc_opts *opts, struct netlink_ext_ack *ea);

@@ -42,6 +42,7 @@ enum fnat_state fnat_tcp_next(enum fnat_state s, enum fnat_which dir,
 {
 	switch (ev) {
 	case FNAT_TCP_EV_RST:
+	case FNAT_TCP_EV_RST_MAYBE:
 		return FNAT_TCP_S_CLOSE;
 	case FNAT_TCP_EV_FIN:
 		return after_fin(s, dir);

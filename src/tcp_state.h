@@ -43,6 +43,7 @@ enum fnat_tcp_event {
 	FNAT_TCP_EV_ACK_FIN,	/* acknowledges the other side's FIN */
 	FNAT_TCP_EV_FIN,
 	FNAT_TCP_EV_RST,
+	FNAT_TCP_EV_RST_MAYBE,	/* its receiver may not have taken it */
 };
 
 /* The state that @ev from side @dir leads to from @s; @s where it means nothing. */

@@ -7,21 +7,54 @@
 #include "track.h"
 
 /*
- * Whether the receiver of @p takes its RST (RFC 5961 3.2): the sequence is
- * the very one it expects, or one less if it has acknowledged a FIN. Before it
- * has acknowledged anything, the RST must answer its SYN or follow ours.
+ * What @peer has acknowledged of what @d sent, as @peer numbers it. Nobody
+ * acknowledges what was not sent: a forged ACK does not get further.
  */
-static bool rst_exact(const struct fnat_pkt *p, const struct fnat_dir *d,
-		      const struct fnat_dir *peer)
+static u32 acked(const struct fnat_dir *d, const struct fnat_dir *peer)
 {
-	u32 seq = p->seq + d->seq_off;
+	u32 sent = d->seq_end + d->seq_off;
 
-	if (peer->flags & FNAT_DIR_ACKED)
-		return seq == peer->ack || seq == peer->ack - 1;
-	if (d->flags & FNAT_DIR_SENT)
-		return p->seq == d->seq_end;
-	return p->tcp_flags & FNAT_TH_ACK &&
-	       p->ack + d->ack_off == peer->seq_end;
+	return after(peer->ack, sent) ? sent : peer->ack;
+}
+
+/* The end of the window that @peer holds open for @d. */
+static u32 window_end(const struct fnat_dir *d, const struct fnat_dir *peer)
+{
+	return acked(d, peer) +
+	       ((u32)peer->win << (peer->flags & FNAT_DIR_WSCALE));
+}
+
+/*
+ * A receiver takes the RST whose sequence is the very one it expects (RFC 5961
+ * 3.2), or one less once it has acknowledged a FIN. Before it has acknowledged
+ * anything, the RST must answer its SYN or follow ours.
+ *
+ * An ACK may be on its way that we have not seen: a RST right behind what was
+ * sent last is probably good, too. If not, its receiver will say so.
+ */
+static enum fnat_tcp_event rst_event(const struct fnat_pkt *p,
+				     const struct fnat_dir *d,
+				     const struct fnat_dir *peer, u8 state)
+{
+	bool sent = d->flags & FNAT_DIR_SENT;
+	u32 seq = p->seq + d->seq_off;
+	bool good;
+
+	if (!(peer->flags & FNAT_DIR_ACKED))
+		good = sent ? p->seq == d->seq_end :
+			      p->tcp_flags & FNAT_TH_ACK &&
+			      p->ack + d->ack_off == peer->seq_end;
+	else
+		good = seq == acked(d, peer) ||
+		       (state != FNAT_TCP_S_ESTABLISHED &&
+			seq == acked(d, peer) - 1);
+	if (good)
+		return FNAT_TCP_EV_RST;
+	if (state == FNAT_TCP_S_ESTABLISHED && sent && p->seq == d->seq_end &&
+	    !after(seq, window_end(d, peer)))
+		return FNAT_TCP_EV_RST_MAYBE;
+	fnat_count(p->fn, FNAT_EV_BAD_RST);
+	return FNAT_TCP_EV_NONE;
 }
 
 /*
@@ -33,12 +66,11 @@ static enum fnat_tcp_event fin_event(const struct fnat_pkt *p,
 				     const struct fnat_dir *peer)
 {
 	u32 fin = p->seq + p->seg_len - 1 + d->seq_off;
-	u32 win = (u32)peer->win << (peer->flags & FNAT_DIR_WSCALE);
 
 	if (peer->flags & FNAT_DIR_ACKED) {
-		if (before(fin, peer->ack))
+		if (before(fin, acked(d, peer)))
 			return FNAT_TCP_EV_NONE;
-		if (!after(fin, peer->ack + win))
+		if (!after(fin, window_end(d, peer)))
 			return FNAT_TCP_EV_FIN;
 	}
 	fnat_count(p->fn, FNAT_EV_BAD_FIN);
@@ -50,14 +82,8 @@ static enum fnat_tcp_event event(const struct fnat_pkt *p,
 				 const struct fnat_dir *d,
 				 const struct fnat_dir *peer, u8 state)
 {
-	if (p->tcp_flags & (FNAT_TH_RST | FNAT_TH_FIN) && !fnat_pkt_intact(p))
-		return FNAT_TCP_EV_NONE;
-	if (p->tcp_flags & FNAT_TH_RST) {
-		if (rst_exact(p, d, peer))
-			return FNAT_TCP_EV_RST;
-		fnat_count(p->fn, FNAT_EV_BAD_RST);
-		return FNAT_TCP_EV_NONE;
-	}
+	if (p->tcp_flags & FNAT_TH_RST)
+		return rst_event(p, d, peer, state);
 	if (p->tcp_flags & FNAT_TH_SYN)
 		return FNAT_TCP_EV_NONE;
 	if (p->tcp_flags & FNAT_TH_FIN)
@@ -98,7 +124,7 @@ static void advance(const struct fnat_pkt *p, struct fnat_dir *d)
 
 	if (after(end, d->seq_end))
 		WRITE_ONCE(d->seq_end, end);
-	if (after(p->ack, d->ack))
+	if (p->tcp_flags & FNAT_TH_ACK && after(p->ack, d->ack))
 		WRITE_ONCE(d->ack, p->ack);
 	if (p->win > d->win)
 		WRITE_ONCE(d->win, p->win);
@@ -117,18 +143,75 @@ static void advance_first(const struct fnat_pkt *p, struct fnat_dir *d)
 		d->flags |= FNAT_DIR_ACKED;
 }
 
+/*
+ * Whether @p is the SYN-ACK of a connection that has begun anew unseen: the
+ * server had forgotten the one we hold, or chose another number this time.
+ */
+static bool restarts(const struct fnat_pkt *p, const struct fnat_dir *d,
+		     u8 state)
+{
+	const u8 synack = FNAT_TH_SYN | FNAT_TH_ACK;
+
+	return fnat_dir_which(d) == FNAT_S2C &&
+	       (p->tcp_flags & synack) == synack &&
+	       d->flags & FNAT_DIR_SENT && p->seq + p->seg_len != d->seq_end &&
+	       (state == FNAT_TCP_S_SYN_RECV ||
+		state == FNAT_TCP_S_ESTABLISHED);
+}
+
+/* Both sides begin from what the SYN-ACK @p says. */
+static void restart(const struct fnat_pkt *p, struct fnat_dir *d,
+		    struct fnat_dir *peer)
+{
+	d->flags &= ~(FNAT_DIR_SENT | FNAT_DIR_ACKED);
+	d->win = 0;
+	peer->flags &= ~FNAT_DIR_ACKED;
+	WRITE_ONCE(peer->seq_end, p->ack + d->ack_off);
+}
+
+/* A client's SYN over a connection that is up tells nothing until answered. */
+static bool is_late_syn(const struct fnat_pkt *p, const struct fnat_dir *d,
+			u8 state)
+{
+	return p->tcp_flags & FNAT_TH_SYN && fnat_dir_which(d) == FNAT_C2S &&
+	       state != FNAT_TCP_S_SYN_RECV;
+}
+
+static enum fnat_state next_state(const struct fnat_pkt *p, struct fnat_dir *d,
+				  struct fnat_dir *peer, struct fnat_conn *c)
+{
+	enum fnat_state state = c->state;
+	enum fnat_tcp_event ev;
+
+	if (restarts(p, d, state)) {
+		restart(p, d, peer);
+		return FNAT_TCP_S_SYN_RECV;
+	}
+	/* Somebody speaks on: that RST was not taken. */
+	if (c->flags & FNAT_CONN_DOUBTED && !(p->tcp_flags & FNAT_TH_RST))
+		state = FNAT_TCP_S_ESTABLISHED;
+	ev = event(p, d, peer, state);
+	if (ev == FNAT_TCP_EV_RST_MAYBE)
+		c->flags |= FNAT_CONN_DOUBTED;
+	else if (ev == FNAT_TCP_EV_RST || state == FNAT_TCP_S_ESTABLISHED)
+		c->flags &= ~FNAT_CONN_DOUBTED;
+	return fnat_tcp_next(state, fnat_dir_which(d), ev);
+}
+
 static void track_tcp(const struct fnat_pkt *p, struct fnat_dir *d,
 		      struct fnat_conn *c)
 {
+	const u8 loud = FNAT_TH_SYN | FNAT_TH_FIN | FNAT_TH_RST;
 	struct fnat_dir *peer = fnat_dir_other(d);
 	enum fnat_state next;
 
+	if (p->tcp_flags & loud && !fnat_pkt_intact(p))
+		return;
 	spin_lock(&c->lock);
-	next = fnat_tcp_next(c->state, fnat_dir_which(d),
-			     event(p, d, peer, c->state));
+	next = next_state(p, d, peer, c);
 	if (p->tcp_flags & FNAT_TH_SYN)
 		learn_wscale(p, d, peer);
-	if (!(p->tcp_flags & FNAT_TH_RST))
+	if (!(p->tcp_flags & FNAT_TH_RST) && !is_late_syn(p, d, c->state))
 		advance_first(p, d);
 	if (next != c->state)
 		fnat_conn_set_state(p->fn, c, next);

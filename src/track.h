@@ -11,8 +11,8 @@ struct fnat_pkt;
 
 /*
  * Notes that @p passes in direction @d of its connection. A segment that its
- * receiver would not take changes no state (RFC 5961): it is forwarded all
- * the same, for the receiver knows best. RCU.
+ * receiver would not take (RFC 5961), or that is corrupt, changes no state: it
+ * is forwarded all the same, for the receiver knows best. RCU.
  */
 void fnat_track(const struct fnat_pkt *p, struct fnat_dir *d);
 

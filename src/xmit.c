@@ -52,6 +52,10 @@ static struct rtable *renew(const struct fnat_pkt *p, struct fnat_dir *d)
 
 	if (IS_ERR(rt))
 		return NULL;
+	if (rt->rt_type != RTN_UNICAST && rt->rt_type != RTN_LOCAL) {
+		ip_rt_put(rt);
+		return NULL;
+	}
 	spin_lock(&c->lock);
 	old = &rt->dst;
 	if (!(c->flags & FNAT_CONN_DEAD))
