@@ -43,6 +43,11 @@ def out(*cmd, **kw):
     return sh(*cmd, **kw).stdout
 
 
+def read(path, ns=None):
+    """What is in PATH, as seen from namespace NS (None: this process's)."""
+    return out("cat", path, ns=ns) if ns else pathlib.Path(path).read_text()
+
+
 def spawn(*cmd, ns=None, **kw):
     """Start CMD in NS in the background; the caller ends it."""
     words = list(map(str, cmd))
@@ -88,7 +93,7 @@ def ipvsadm(*args, ns="director", stock=False, check=True, stdin=None):
 
 def counters(ns="director"):
     """The events of /proc/net/ip_vs_ext_stats, summed over CPUs, by name."""
-    rows = out("cat", "/proc/net/ip_vs_ext_stats", ns=ns).splitlines()[1:]
+    rows = read("/proc/net/ip_vs_ext_stats", ns).splitlines()[1:]
     return {name.strip(): sum(map(int, values.split()))
             for name, values in (row.split(":") for row in rows)}
 
@@ -97,7 +102,7 @@ def conns(ns="director"):
     """/proc/net/ip_vs_conn as a list of dicts, addresses dotted, ports numbers."""
     def ip(word):
         return ".".join(str(b) for b in bytes.fromhex(word))
-    rows = [r.split() for r in out("cat", "/proc/net/ip_vs_conn", ns=ns).splitlines()[1:]]
+    rows = [r.split() for r in read("/proc/net/ip_vs_conn", ns).splitlines()[1:]]
     return [dict(proto=r[0], client=(ip(r[1]), int(r[2], 16)), vip=(ip(r[3]), int(r[4], 16)),
                  rs=(ip(r[5]), int(r[6], 16)), state=r[7], left=int(r[8])) for r in rows]
 

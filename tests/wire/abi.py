@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Requests of the family IPVS, whole unless told otherwise, by their numbers."""
+
+from lib.netlink import NESTED, attr, be16, ip, nest, number, string, u16, u32
+from world import LIPS, SERVERS, VIP
+
+(NEW_SERVICE, SET_SERVICE, DEL_SERVICE, GET_SERVICE, NEW_DEST, SET_DEST, DEL_DEST, GET_DEST,
+ NEW_DAEMON, DEL_DAEMON, GET_DAEMON, SET_CONFIG, GET_CONFIG, SET_INFO, GET_INFO, ZERO, FLUSH,
+ NEW_LADDR, DEL_LADDR, GET_LADDR) = range(1, 21)
+
+SERVICE, DEST, DAEMON, TCP_TIMEOUT, FIN_TIMEOUT, UDP_TIMEOUT, LADDR = range(1, 8)
+
+SERVICE_ATTRS = dict(af=1, proto=2, addr=3, port=4, fwmark=5, sched=6, flags=7, timeout=8,
+                     netmask=9, pe=11)
+DEST_ATTRS = dict(addr=1, port=2, method=3, weight=4, upper=5, lower=6, af=11)
+LADDR_ATTRS = dict(addr=1, last=64, af=65)
+
+KEY = dict(af=u16(2), proto=u16(6), addr=ip(VIP), port=be16(80))
+OPTIONS = dict(sched=string("rr"), flags=u32(0) + u32(-1), timeout=u32(0), netmask=u32(-1))
+FULLNAT = 5
+
+
+def _nest(kind, names, values):
+    return nest(kind, *(attr(names[k], v) for k, v in values.items() if v is not None))
+
+
+def service(**changes):
+    """A service's nest, in full; an attribute set to None is left out."""
+    return _nest(SERVICE, SERVICE_ATTRS, KEY | OPTIONS | changes)
+
+
+def key(**changes):
+    """Only what names it."""
+    return _nest(SERVICE, SERVICE_ATTRS, KEY | changes)
+
+
+def dest(**changes):
+    """A real server's nest, in full."""
+    return _nest(DEST, DEST_ATTRS, dict(
+        addr=ip(SERVERS[1]), port=be16(80), method=u32(FULLNAT), weight=u32(1), upper=u32(0),
+        lower=u32(0), af=u16(2)) | changes)
+
+
+def strict(data):
+    """The nest DATA with NLA_F_NESTED, as commands from 18 up want it."""
+    return data[:2] + u16(number(data[2:4]) | NESTED) + data[4:]
+
+
+def laddr(addr=LIPS[1], last=None, **changes):
+    """A local address's nest, from ADDR to LAST."""
+    return strict(_nest(LADDR, LADDR_ATTRS, dict(
+        addr=ip(addr, 4), last=last and ip(last, 4)) | changes))

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Requests with one mistake: the right number, a sentence, and nothing done."""
+
+from errno import EAFNOSUPPORT, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, ERANGE, ESRCH
+
+import pytest
+
+from abi import (DEL_DAEMON, DEL_DEST, DEL_LADDR, DEL_SERVICE, GET_LADDR, GET_SERVICE, KEY,
+                 LADDR, NEW_DAEMON, NEW_DEST, NEW_LADDR, NEW_SERVICE, OPTIONS, SET_CONFIG,
+                 SET_DEST, SET_SERVICE, dest, key, laddr, service, strict)
+from lib.netlink import ACK, DUMP, NESTED, Refused, attr, be16, ip, string, u16, u32
+from world import LIPS, SERVERS, VIP, World
+
+OTHER = dict(addr=ip("198.51.100.7"))
+THIS_NETWORK = pytest.mark.xfail(
+    strict=True, reason="ipv4_is_zeronet() means 0.0.0.0 only since Linux 5.3")
+
+
+@pytest.fixture(scope="module")
+def configured():
+    """A service with a server and a LIP, for all cases: none may change it."""
+    world = World()
+    world.service()
+    yield world
+    world.close()
+
+
+def services():
+    """(name, command, request, errno, a word of the sentence)"""
+    def new(name, errno, word, **changes):
+        return name, NEW_SERVICE, service(**OTHER | changes), errno, word
+
+    yield new("ipv6", EAFNOSUPPORT, "IPv4", af=u16(10), addr=bytes(15) + b"\1")
+    yield new("family 77", EAFNOSUPPORT, "IPv4", af=u16(77))
+    yield new("sctp", EOPNOTSUPP, "TCP and UDP", proto=u16(132))
+    yield new("fwmark", EOPNOTSUPP, "firewall mark", fwmark=u32(7))
+    yield new("persistent", EOPNOTSUPP, "Persistent", flags=u32(1) + u32(-1))
+    yield new("one packet", EOPNOTSUPP, "One-packet", flags=u32(4) + u32(-1))
+    yield new("engine", EOPNOTSUPP, "engine", pe=string("sip"))
+    yield new("scheduler", ENOENT, "wlc", sched=string("maglev"))
+    yield new("long scheduler", EINVAL, "", sched=string("r" * 16))
+    yield new("short flags", EINVAL, "flags", flags=u32(0))
+    yield new("long flags", ERANGE, "", flags=bytes(12))
+    yield new("port 0", EINVAL, "port above 0", port=be16(0))
+    yield new("short address", EINVAL, "too short", addr=b"\1\2\3")
+    yield new("long address", ERANGE, "", addr=bytes(17))
+    for addr in ("224.0.0.1", "255.255.255.255", "0.0.0.0"):
+        yield new(f"vip {addr}", EINVAL, "unicast", addr=ip(addr))
+    for name in [*KEY, *OPTIONS]:
+        yield new(f"without {name}", EINVAL, "", **{name: None})
+        yield f"set without {name}", SET_SERVICE, service(**{name: None}), EINVAL, ""
+    for command in (NEW_SERVICE, SET_SERVICE, DEL_SERVICE, GET_SERVICE, NEW_DEST, SET_DEST,
+                    DEL_DEST):
+        yield f"{command} without a service", command, dest(), EINVAL, "No service"
+
+
+def servers():
+    """The same."""
+    def server(name, errno, word, command=NEW_DEST, **changes):
+        return name, command, service() + dest(**changes), errno, word
+
+    yield server("weight -1", ERANGE, "weight", weight=u32(-1))
+    yield server("thresholds", ERANGE, "threshold", upper=u32(1), lower=u32(2))
+    yield server("threshold -1", ERANGE, "threshold", upper=u32(-1))
+    yield server("set weight -1", ERANGE, "weight", SET_DEST, addr=ip(SERVERS[0]),
+                 weight=u32(-1))
+    for addr in (VIP, LIPS[0]):
+        yield server(f"server {addr}", EINVAL, "not a real server's", addr=ip(addr))
+    for addr in ("224.0.0.9", "255.255.255.255", "0.0.0.0"):
+        yield server(f"server {addr}", EINVAL, "unicast", addr=ip(addr))
+    yield server("method masq", EOPNOTSUPP, "fullnat_masq", method=u32(0))
+    for number, name in ((1, "local"), (2, "tunnel"), (3, "route"), (6, "6")):
+        yield server(f"method {name}", EOPNOTSUPP, "-b", method=u32(number))
+    yield server("server of ipv6", EINVAL, "family", af=u16(10))
+    for name in ("addr", "port", "method", "weight", "upper", "lower"):
+        yield server(f"server without {name}", EINVAL, "", **{name: None})
+    yield "no server", NEW_DEST, service(), EINVAL, "No real server"
+
+
+def lips():
+    """The same."""
+    def lip(name, errno, word, *args, command=NEW_LADDR, **changes):
+        return name, command, strict(key()) + laddr(*args, **changes), errno, word
+
+    yield lip("range reversed", EINVAL, "range", LIPS[2], LIPS[1])
+    yield lip("range of 4097", EINVAL, "4096", "10.98.0.0", "10.98.16.0")
+    yield lip("range over the end", EINVAL, "range", "255.255.255.0", "0.0.0.5")
+    for addr in ("224.0.0.1", "255.255.255.255", "10.10.0.255", "0.0.0.0"):
+        yield lip(f"lip {addr}", EINVAL, "unicast", addr)
+    for addr in ("127.0.0.1", "127.1.2.3"):
+        yield lip(f"lip {addr}", EINVAL, "lip", addr)
+    yield lip("primary address", EINVAL, "/32", "10.10.0.1")
+    yield lip("primary in a range", EINVAL, "/32", "10.9.255.250", "10.10.0.1")
+    yield lip("there already", EEXIST, "already", LIPS[0])
+    yield lip("one there already", EEXIST, "nothing was added", "10.98.255.250", LIPS[3])
+    yield lip("not there", ENOENT, "nothing was removed", LIPS[1], command=DEL_LADDR)
+    yield lip("one not there", ENOENT, "nothing was removed", LIPS[0], LIPS[1],
+              command=DEL_LADDR)
+    yield lip("lip of ipv6", EAFNOSUPPORT, "IPv4", af=u16(10))
+    yield ("short lip", NEW_LADDR, attr(LADDR | NESTED, attr(1, b"\1\2\3")), EINVAL,
+           "too short")
+    yield "no lip", NEW_LADDR, strict(key()), EINVAL, "No local address"
+    yield "not in the pool", DEL_LADDR, laddr(LIPS[0]), ENOENT, "nothing was removed"
+    yield "no address", NEW_LADDR, attr(LADDR | NESTED), EINVAL, "missing"
+    yield "unflagged lip", NEW_LADDR, attr(LADDR, laddr()[4:]), EINVAL, "NLA_F_NESTED"
+    yield "unflagged service", NEW_LADDR, key() + laddr(), EINVAL, "NLA_F_NESTED"
+    yield "unknown attribute", NEW_LADDR, laddr() + attr(50, 1), EINVAL, "Unknown attribute"
+    yield ("unknown in the nest", NEW_LADDR, attr(LADDR | NESTED, laddr()[4:] + attr(90, 1)),
+           EINVAL, "Unknown attribute")
+
+
+def others():
+    """The same."""
+    for number in (4, 5, 6):
+        yield f"timeout {number}", SET_CONFIG, attr(number, 0x7fffffff), EINVAL, "seconds"
+    yield "daemon", NEW_DAEMON, b"", EOPNOTSUPP, "sync"
+    yield "no daemon", DEL_DAEMON, b"", EOPNOTSUPP, "sync"
+
+
+@pytest.mark.parametrize("command, request_, errno, word", [
+    *(pytest.param(*case, id=name)
+      for name, *case in (*services(), *servers(), *lips(), *others())),
+    pytest.param(NEW_LADDR, laddr("0.1.2.3"), EINVAL, "lip", id="lip 0.1.2.3",
+                 marks=THIS_NETWORK),
+    pytest.param(NEW_SERVICE, service(addr=ip("0.1.2.3")), EINVAL, "unicast", id="vip 0.1.2.3",
+                 marks=THIS_NETWORK)])
+def test_mistake(configured, command, request_, errno, word):
+    """The errno, a sentence for whoever asked, and everything as it was."""
+    before = configured.ipvsadm("-Sn").stdout
+    family = configured.netlink()
+    try:
+        with pytest.raises(Refused) as answer:
+            family.request(command, request_)
+    except BaseException:
+        configured.ipvsadm("-C")                # it was taken: begin anew for the others
+        configured.ipvsadm("-R", stdin=before)
+        raise
+    finally:
+        family.close()
+    assert answer.value.errno == errno
+    assert answer.value.sentence and word.lower() in answer.value.sentence.lower()
+    assert configured.ipvsadm("-Sn").stdout == before
+
+
+@pytest.mark.parametrize("command, request_, errno", [
+    (NEW_SERVICE, service(), EEXIST),
+    (SET_SERVICE, service(**OTHER), ESRCH),
+    (DEL_SERVICE, key(**OTHER), ESRCH),
+    (GET_SERVICE, key(**OTHER), ESRCH),
+    (NEW_DEST, service() + dest(addr=ip(SERVERS[0])), EEXIST),
+    (SET_DEST, service() + dest(), ENOENT),
+    (DEL_DEST, service() + dest(), ENOENT),
+    (NEW_DEST, service(**OTHER) + dest(), ESRCH),
+    (SET_DEST, service(**OTHER) + dest(), ESRCH),
+    (DEL_DEST, service(**OTHER) + dest(), ESRCH),
+    (NEW_LADDR, strict(key(**OTHER)) + laddr(), ESRCH),
+    (DEL_LADDR, strict(key(**OTHER)) + laddr(), ESRCH),
+], ids=lambda v: str(v) if isinstance(v, int) else "-")
+def test_which_it_is(configured, command, request_, errno):
+    """What is there twice or not at all: numbers that tools put into words themselves."""
+    before = configured.ipvsadm("-Sn").stdout
+    family = configured.netlink()
+    with pytest.raises(Refused) as answer:
+        family.request(command, request_)
+    family.close()
+    assert answer.value.errno == errno
+    assert configured.ipvsadm("-Sn").stdout == before
+
+
+@pytest.mark.parametrize("command", [0, 14, 21, 64, 255])
+@pytest.mark.parametrize("flags", [ACK, DUMP], ids=["do", "dump"])
+def test_no_such_command(configured, command, flags):
+    """Numbers without a command."""
+    family = configured.netlink()
+    with pytest.raises(Refused) as answer:
+        family.request(command, service(), flags)
+    family.close()
+    assert answer.value.errno == EOPNOTSUPP
+
+
+def test_laddrs_of_no_service(configured):
+    """A dump says so, too."""
+    family = configured.netlink()
+    with pytest.raises(Refused) as answer:
+        family.dump(GET_LADDR, strict(key(**OTHER)))
+    family.close()
+    assert answer.value.errno == ESRCH
