@@ -136,37 +136,34 @@ static int check_addr(struct fnat_net *fn, const struct request *req,
 	return 0;
 }
 
-int fnat_nl_new_dest(struct sk_buff *skb, struct genl_info *info)
+/* Adds (@fresh) or edits the dest that @info tells of. */
+static int change(struct genl_info *info, bool fresh)
 {
+	struct netlink_ext_ack *ea = info->extack;
 	struct fnat_net *fn = fnat_nl_net(info);
 	struct fnat_dest_opts opts;
 	struct request req;
 	int err;
 
 	mutex_lock(&fn->cfg);
-	err = parse_key(fn, info, &req) ?:
-	      parse_opts(fn, &req, &opts, info->extack) ?:
-	      check_addr(fn, &req, info->extack) ?:
-	      fnat_dest_add(req.svc, &req.addr, req.port, &opts,
-			    info->extack);
+	err = parse_key(fn, info, &req) ?: parse_opts(fn, &req, &opts, ea);
+	if (!err && fresh)
+		err = check_addr(fn, &req, ea) ?:
+		      fnat_dest_add(req.svc, &req.addr, req.port, &opts, ea);
+	else if (!err)
+		err = fnat_dest_edit(req.svc, &req.addr, req.port, &opts, ea);
 	mutex_unlock(&fn->cfg);
 	return err;
 }
 
+int fnat_nl_new_dest(struct sk_buff *skb, struct genl_info *info)
+{
+	return change(info, true);
+}
+
 int fnat_nl_set_dest(struct sk_buff *skb, struct genl_info *info)
 {
-	struct fnat_net *fn = fnat_nl_net(info);
-	struct fnat_dest_opts opts;
-	struct request req;
-	int err;
-
-	mutex_lock(&fn->cfg);
-	err = parse_key(fn, info, &req) ?:
-	      parse_opts(fn, &req, &opts, info->extack) ?:
-	      fnat_dest_edit(req.svc, &req.addr, req.port, &opts,
-			     info->extack);
-	mutex_unlock(&fn->cfg);
-	return err;
+	return change(info, false);
 }
 
 int fnat_nl_del_dest(struct sk_buff *skb, struct genl_info *info)

@@ -121,11 +121,17 @@ static int check_flags(const struct nlattr *attr, struct netlink_ext_ack *ea)
 	return 0;
 }
 
-static int parse_opts(struct nlattr **tb, struct fnat_svc_opts *opts,
-		      struct netlink_ext_ack *ea)
+/* A service command that tells all: which one, and what it is to be like. */
+static int parse_full(struct genl_info *info, struct fnat_svc_key *key,
+		      struct fnat_svc_opts *opts)
 {
+	struct nlattr *tb[IPVS_SVC_ATTR_MAX + 1];
+	struct netlink_ext_ack *ea = info->extack;
 	int err;
 
+	err = fnat_nl_svc_key(info->attrs[IPVS_CMD_ATTR_SERVICE], key, tb, ea);
+	if (err)
+		return err;
 	if (!tb[IPVS_SVC_ATTR_SCHED_NAME] || !tb[IPVS_SVC_ATTR_FLAGS] ||
 	    !tb[IPVS_SVC_ATTR_TIMEOUT] || !tb[IPVS_SVC_ATTR_NETMASK]) {
 		NL_SET_ERR_MSG(ea, "A service needs scheduler, flags, timeout and netmask");
@@ -149,17 +155,12 @@ static int parse_opts(struct nlattr **tb, struct fnat_svc_opts *opts,
 
 int fnat_nl_new_svc(struct sk_buff *skb, struct genl_info *info)
 {
-	struct nlattr *tb[IPVS_SVC_ATTR_MAX + 1];
 	struct fnat_net *fn = fnat_nl_net(info);
 	struct fnat_svc_opts opts;
 	struct fnat_svc_key key;
 	int err;
 
-	err = fnat_nl_svc_key(info->attrs[IPVS_CMD_ATTR_SERVICE], &key, tb,
-			      info->extack);
-	if (err)
-		return err;
-	err = parse_opts(tb, &opts, info->extack);
+	err = parse_full(info, &key, &opts);
 	if (err)
 		return err;
 	if (!key.port) {
@@ -179,18 +180,13 @@ int fnat_nl_new_svc(struct sk_buff *skb, struct genl_info *info)
 
 int fnat_nl_set_svc(struct sk_buff *skb, struct genl_info *info)
 {
-	struct nlattr *tb[IPVS_SVC_ATTR_MAX + 1];
 	struct fnat_net *fn = fnat_nl_net(info);
 	struct fnat_svc_opts opts;
 	struct fnat_svc_key key;
 	struct fnat_svc *svc;
 	int err;
 
-	err = fnat_nl_svc_key(info->attrs[IPVS_CMD_ATTR_SERVICE], &key, tb,
-			      info->extack);
-	if (err)
-		return err;
-	err = parse_opts(tb, &opts, info->extack);
+	err = parse_full(info, &key, &opts);
 	if (err)
 		return err;
 	mutex_lock(&fn->cfg);

@@ -2,6 +2,7 @@
 """Things that go away while packets are under way."""
 
 import contextlib
+import pathlib
 import subprocess
 
 import pytest
@@ -120,6 +121,8 @@ def test_namespace_removed_under_traffic(module, with_listing):
         if with_listing:
             # An open file holds the namespace until it is read to its end.
             lister = lab.spawn("cat", "/proc/net/ip_vs_conn", ns="doomed")
+            lab.wait_until("cat is inside", lambda: lister.poll() is not None or "cat" in
+                           pathlib.Path(f"/proc/{lister.pid}/comm").read_text())
         lab.sh("ip", "netns", "del", "doomed")
         if with_listing:
             assert lister.wait(60) == 0

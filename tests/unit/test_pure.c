@@ -27,7 +27,7 @@ static void shuffle_is_a_permutation(void)
 	size_t s;
 	u32 i;
 
-	for (s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+	for (s = 0; s < ARRAY_SIZE(sizes); s++) {
 		struct fnat_shuffle sh = { .key = { 1, 0xdeadbeef, 3, s } };
 
 		fnat_shuffle_init(&sh, sizes[s]);
@@ -96,7 +96,7 @@ static void broken_options_are_left_alone(void)
 	};
 	size_t i;
 
-	for (i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(broken); i++) {
 		/* On the heap, for the sanitizer to see its end. */
 		u8 *opt = malloc(4);
 
@@ -140,7 +140,7 @@ static void walk(const struct step *step, size_t n)
 #define WALK(...)							\
 	do {								\
 		static const struct step steps[] = { __VA_ARGS__ };	\
-		walk(steps, sizeof(steps) / sizeof(steps[0]));		\
+		walk(steps, ARRAY_SIZE(steps));		\
 	} while (0)
 
 static void states_follow_each_other(void)
