@@ -8,7 +8,7 @@ left alone comes out on the servers' side as it was, one hop older.
 import pytest
 
 from lib.packet import ICMP, TCP, UDP, fragments
-from world import CLIENT_DEV, LIPS, ROUTER, MACS, SERVER_DEV, VIP
+from world import CLIENT_DEV, LIPS, ROUTER, MACS, SERVER_DEV, VIP, ip
 
 
 @pytest.fixture
@@ -41,9 +41,22 @@ def test_other_port_and_protocol(flow):
 
 
 @pytest.mark.parametrize("flags", ["A", "PA", "SA", "FA", "R", "RA", "FS", "SR", ""])
-def test_stray_segment(flow, flags):
-    """Without a connection nothing but a SYN is ours; it is counted."""
-    left_alone(flow, flow.from_client(flags), tcp_stray=1)
+def test_stray_segment(world, flow, flags):
+    """Without a connection only a SYN is of use; routed on, the rest could go in circles."""
+    with world.counted(tcp_stray=1):
+        world.c.send(flow.from_client(flags))
+        world.quiet()
+    assert world.conns() == []
+
+
+def test_stray_segment_to_the_host(world, flow):
+    """If the VIP is an address of the host, that answers."""
+    ip(f"address add {VIP}/32 dev lo")
+    with world.counted(tcp_stray=1):
+        sent = world.c.send(flow.from_client("A"))
+        got = world.c.receive()
+        world.quiet()
+    assert (got.src, got.dst, got.flags, got.seq) == (VIP, sent.src, "R", sent.ack)
 
 
 def test_fragments(world, flow):
@@ -137,7 +150,8 @@ def test_stranger_to_our_port(world, flow, other):
 THIS_NETWORK = pytest.param("0.1.2.3", marks=pytest.mark.xfail(
     strict=True, reason="ipv4_is_zeronet() means 0.0.0.0 only since Linux 5.3"))
 FORGED = ["0.0.0.0", THIS_NETWORK, "127.0.0.1", "127.255.255.254", "224.0.0.1",
-          "239.255.255.255", "255.255.255.255", VIP, LIPS[0]]
+          "239.255.255.255", "255.255.255.255", VIP, LIPS[0],
+          "192.0.2.255", "10.10.0.255", "192.0.2.1", "10.10.0.1"]
 
 
 @pytest.mark.parametrize("src", FORGED)

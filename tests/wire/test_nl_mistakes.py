@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Requests with one mistake: the right number, a sentence, and nothing done."""
 
-from errno import EAFNOSUPPORT, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, ERANGE, ESRCH
+from errno import EAFNOSUPPORT, EBUSY, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, ERANGE, ESRCH
 
 import pytest
 
@@ -46,6 +46,7 @@ def services():
     yield new("long address", ERANGE, "", addr=bytes(17))
     for addr in ("224.0.0.1", "255.255.255.255", "0.0.0.0"):
         yield new(f"vip {addr}", EINVAL, "unicast", addr=ip(addr))
+    yield new("vip is a lip", EBUSY, "is a LIP", addr=ip(LIPS[0]))
     for name in [*KEY, *OPTIONS]:
         yield new(f"without {name}", EINVAL, "", **{name: None})
         yield f"set without {name}", SET_SERVICE, service(**{name: None}), EINVAL, ""
@@ -60,6 +61,7 @@ def servers():
         return name, command, service() + dest(**changes), errno, word
 
     yield server("weight -1", ERANGE, "weight", weight=u32(-1))
+    yield server("weight 65536", ERANGE, "weight", weight=u32(65536))
     yield server("thresholds", ERANGE, "threshold", upper=u32(1), lower=u32(2))
     yield server("threshold -1", ERANGE, "threshold", upper=u32(-1))
     yield server("set weight -1", ERANGE, "weight", SET_DEST, addr=ip(SERVERS[0]),
@@ -91,6 +93,8 @@ def lips():
         yield lip(f"lip {addr}", EINVAL, "lip", addr)
     yield lip("primary address", EINVAL, "/32", "10.10.0.1")
     yield lip("primary in a range", EINVAL, "/32", "10.9.255.250", "10.10.0.1")
+    yield lip("lip is a vip", EBUSY, "is a VIP", VIP)
+    yield lip("vip in a range", EBUSY, "is a VIP", "198.51.100.0", "198.51.100.9")
     yield lip("there already", EEXIST, "already", LIPS[0])
     yield lip("one there already", EEXIST, "nothing was added", "10.98.255.250", LIPS[3])
     yield lip("not there", ENOENT, "nothing was removed", LIPS[1], command=DEL_LADDR)
@@ -112,7 +116,7 @@ def lips():
 def others():
     """The same."""
     for number in (4, 5, 6):
-        yield f"timeout {number}", SET_CONFIG, attr(number, 0x7fffffff), EINVAL, "seconds"
+        yield f"timeout {number}", SET_CONFIG, attr(number, 2147484), EINVAL, "seconds"
     yield "daemon", NEW_DAEMON, b"", EOPNOTSUPP, "sync"
     yield "no daemon", DEL_DAEMON, b"", EOPNOTSUPP, "sync"
 

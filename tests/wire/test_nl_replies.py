@@ -40,9 +40,9 @@ def test_config(nl):
         return [number(found[n]) for n in (4, 5, 6)]
     assert timeouts() == [900, 120, 300]
     nl.request(SET_CONFIG, attr(4, 77) + attr(5, 0))
-    nl.request(SET_CONFIG, attr(6, 8589934))
+    nl.request(SET_CONFIG, attr(6, 2147483))
     nl.request(SET_CONFIG)
-    assert timeouts() == [77, 120, 8589934]
+    assert timeouts() == [77, 120, 2147483]
 
 
 def check_stats(found, traffic):

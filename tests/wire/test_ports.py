@@ -95,6 +95,17 @@ def test_recovery_by_another_lip(narrow):
     assert {f.lip for f in flows(narrow, TCP, N, first=41000)} == {LIPS[1]}
 
 
+def test_recovery_by_fewer_lips(narrow):
+    """A service that loses its full LIPs has those of the pool at once."""
+    narrow.service()
+    flows(narrow, TCP, N)
+    refused(narrow, TCP)
+    narrow.ipvsadm("-P", "-z", LIPS[2])
+    refused(narrow, TCP)
+    narrow.ipvsadm("-Q", "-t", f"{VIP}:80", "-z", LIPS[0])
+    assert {f.lip for f in flows(narrow, TCP, N, first=41000)} == {LIPS[2]}
+
+
 def test_recovery_by_another_server(narrow):
     """Every port serves once more towards a server that is added."""
     narrow.service()

@@ -115,6 +115,50 @@ def test_client_gives_up_its_syn(world):
     assert flow.state() == "CLOSE"
 
 
+@pytest.mark.parametrize("sender, other", [("up", "down"), ("down", "up")])
+def test_reset_behind_unacknowledged_data(world, sender, other):
+    """The ACK may be under way: it closes, until somebody speaks on."""
+    flow = open_flow(world)
+    getattr(flow, sender)("PA", b"never acknowledged")
+    with world.counted():
+        getattr(flow, sender)("R")
+    assert flow.state() == "CLOSE"
+    getattr(flow, other)("A")
+    assert flow.state() == "ESTABLISHED"
+    assert world.active() == {SERVERS[0]: (1, 0)}
+
+
+def test_syn_after_doubtful_reset(world):
+    """A client that gave up and comes back from its port: the server starts anew."""
+    flow = open_flow(world)
+    flow.up("PA", b"never acknowledged")
+    flow.up("R")
+    flow.next_c, flow.next_s = 0x55555555, 0x66666666
+    flow.up("S")
+    flow.down("SA")
+    assert flow.state() == "SYN_RECV"
+    flow.up("A")
+    assert flow.state() == "ESTABLISHED"
+    flow.up("PA", b"anew")
+    flow.down("RA")
+    assert flow.state() == "CLOSE"
+
+
+def test_server_forgot(world):
+    """A server that restarted takes a SYN over our live connection: both begin anew."""
+    flow = open_flow(world)
+    flow.next_c, flow.next_s = 0x40404040, 0x00000001
+    flow.up("S")
+    assert flow.state() == "ESTABLISHED"
+    flow.down("SA")
+    assert flow.state() == "SYN_RECV"
+    flow.up("A")
+    flow.up("FA")
+    flow.down("FA")
+    flow.up("A")
+    assert flow.state() == "CLOSE"
+
+
 # --- forgeries -------------------------------------------------------------------
 
 @pytest.mark.parametrize("by", [1, -2, 1000, 2**31], ids=["1", "-2", "1000", "2^31"])
@@ -154,6 +198,15 @@ def test_forged_fin(world, sender, by):
     assert flow.state() == "ESTABLISHED"
     flow.up("PA", b"still")
     flow.down("PA", b"here")
+
+
+def test_forged_ack_does_not_help_a_forged_reset(world):
+    """An ACK of what was never sent does not move what counts as acknowledged."""
+    flow = open_flow(world)
+    flow.down("A", ack=flow.next_c + flow.shift + 5000)
+    with world.counted(tcp_bad_rst=1):
+        flow.up("R", seq=flow.next_c + 5000)
+    assert flow.state() == "ESTABLISHED"
 
 
 def test_window_scale_widens_the_fins_window(world):
