@@ -186,6 +186,9 @@ int fnat_dest_edit(struct fnat_svc *svc, const union nf_inet_addr *addr,
 		set_opts(d, &old);
 		return err;
 	}
+	/* A higher limit is judged afresh. */
+	if (!opts->u_thresh || opts->u_thresh > old.u_thresh)
+		WRITE_ONCE(d->overloaded, false);
 	judge_load(d);
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include "dest.h"
 #include "laddr.h"
 #include "lport.h"
+#include "pkt.h"
 #include "svc.h"
 
 static struct fnat_laddrs __rcu **slot_of(struct fnat_net *fn,
@@ -107,7 +108,7 @@ static int check(struct fnat_net *fn, __be32 addr, struct netlink_ext_ack *ea)
 			       "A LIP is a unicast address, not broadcast or multicast");
 		return -EINVAL;
 	}
-	if (ipv4_is_loopback(addr) || ipv4_is_zeronet(addr)) {
+	if (ipv4_is_loopback(addr) || fnat_addr4_unusable(addr)) {
 		NL_SET_ERR_MSG(ea,
 			       "Real servers cannot reach a LIP in 127/8 or 0/8");
 		return -EINVAL;

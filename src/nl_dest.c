@@ -2,6 +2,7 @@
 #include <net/sock.h>
 
 #include "nl.h"
+#include "pkt.h"
 
 const struct nla_policy fnat_dest_policy[IPVS_DEST_ATTR_MAX + 1] = {
 	[IPVS_DEST_ATTR_ADDR]		= { .type = NLA_BINARY,
@@ -117,11 +118,9 @@ static int parse_opts(const struct fnat_net *fn, const struct request *req,
 static int check_addr(struct fnat_net *fn, const struct request *req,
 		      struct netlink_ext_ack *ea)
 {
-	__be32 addr = req->addr.ip;
 	bool ours;
 
-	if (ipv4_is_multicast(addr) || ipv4_is_lbcast(addr) ||
-	    ipv4_is_zeronet(addr)) {
+	if (fnat_addr4_unusable(req->addr.ip)) {
 		NL_SET_ERR_MSG(ea, "A real server must have a unicast address");
 		return -EINVAL;
 	}

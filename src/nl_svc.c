@@ -3,6 +3,7 @@
 #include <net/sock.h>
 
 #include "nl.h"
+#include "pkt.h"
 #include "sched.h"
 
 const struct nla_policy fnat_svc_policy[IPVS_SVC_ATTR_MAX + 1] = {
@@ -147,7 +148,8 @@ static int parse_full(struct genl_info *info, struct fnat_svc_key *key,
 	}
 	opts->sched = fnat_sched_find(nla_data(tb[IPVS_SVC_ATTR_SCHED_NAME]));
 	if (!opts->sched) {
-		NL_SET_ERR_MSG(ea, "No such scheduler: there are rr, wrr, lc and wlc");
+		NL_SET_ERR_MSG(ea,
+			       "No such scheduler; there are rr wrr lc wlc sed nq fo ovf twos");
 		return -ENOENT;
 	}
 	return 0;
@@ -167,8 +169,7 @@ int fnat_nl_new_svc(struct sk_buff *skb, struct genl_info *info)
 		NL_SET_ERR_MSG(info->extack, "A service needs a port above 0");
 		return -EINVAL;
 	}
-	if (ipv4_is_multicast(key.addr.ip) || ipv4_is_lbcast(key.addr.ip) ||
-	    ipv4_is_zeronet(key.addr.ip)) {
+	if (fnat_addr4_unusable(key.addr.ip)) {
 		NL_SET_ERR_MSG(info->extack, "A VIP must be a unicast address");
 		return -EINVAL;
 	}

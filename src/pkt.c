@@ -87,8 +87,7 @@ bool fnat_pkt_source_forged(const struct fnat_pkt *p)
 {
 	__be32 saddr = p->saddr.ip;
 
-	if (ipv4_is_zeronet(saddr) || ipv4_is_loopback(saddr) ||
-	    ipv4_is_multicast(saddr) || ipv4_is_lbcast(saddr))
+	if (fnat_addr4_unusable(saddr) || ipv4_is_loopback(saddr))
 		return true;
 	if (fnat_addrset_maybe4(&p->fn->addrs, saddr) &&
 	    fnat_addrset_has(&p->fn->addrs, AF_INET, &p->saddr))

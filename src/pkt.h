@@ -6,6 +6,7 @@
 #ifndef FNAT_PKT_H
 #define FNAT_PKT_H
 
+#include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/netfilter.h>
 #include <linux/skbuff.h>
@@ -62,6 +63,16 @@ static inline struct tcphdr *fnat_pkt_tcp(const struct fnat_pkt *p)
 static inline struct udphdr *fnat_pkt_udp(const struct fnat_pkt *p)
 {
 	return (struct udphdr *)(p->skb->data + p->thoff);
+}
+
+/*
+ * Whether @addr can be nobody's in particular: "this network" (all of 0/8, not
+ * only what the kernel calls so), multicast, broadcast.
+ */
+static inline bool fnat_addr4_unusable(__be32 addr)
+{
+	return ((__force u32)addr & (__force u32)htonl(0xff000000)) == 0 ||
+	       ipv4_is_multicast(addr) || ipv4_is_lbcast(addr);
 }
 
 static inline __be16 fnat_sport(__be32 ports)

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/random.h>
+
 #include "dest.h"
 #include "sched.h"
 #include "svc.h"
@@ -123,11 +125,132 @@ static struct fnat_dest *wlc_pick(struct fnat_svc *svc,
 	return least;
 }
 
+/*
+ * Shortest expected delay: the least for one connection more, per weight; the
+ * first of those that tie.
+ */
+static struct fnat_dest *sed_pick(struct fnat_svc *svc,
+				  const struct fnat_dests *set,
+				  const struct fnat_pkt *p)
+{
+	struct fnat_dest *least = NULL;
+	s64 least_delay = 0;
+	int least_weight = 0;
+	u32 i;
+
+	for (i = 0; i < set->n; i++) {
+		struct fnat_dest *d = set->v[i];
+		int weight = READ_ONCE(d->opts.weight);
+		s64 delay = (s64)atomic_read(&d->active) + 1;
+
+		if (!fnat_dest_available(d) ||
+		    (least && least_delay * weight <= delay * least_weight))
+			continue;
+		least = d;
+		least_delay = delay;
+		least_weight = weight;
+	}
+	return least;
+}
+
+/* Never queue: the first that is idle, else as sed. */
+static struct fnat_dest *nq_pick(struct fnat_svc *svc,
+				 const struct fnat_dests *set,
+				 const struct fnat_pkt *p)
+{
+	u32 i;
+
+	for (i = 0; i < set->n; i++)
+		if (fnat_dest_available(set->v[i]) &&
+		    !atomic_read(&set->v[i]->active))
+			return set->v[i];
+	return sed_pick(svc, set, p);
+}
+
+/* The heaviest; @room: of those with fewer active connections than weight. */
+static struct fnat_dest *heaviest(const struct fnat_dests *set, bool room)
+{
+	struct fnat_dest *most = NULL;
+	int most_weight = 0;
+	u32 i;
+
+	for (i = 0; i < set->n; i++) {
+		struct fnat_dest *d = set->v[i];
+		int weight = READ_ONCE(d->opts.weight);
+
+		if (!fnat_dest_available(d) || weight <= most_weight ||
+		    (room && atomic_read(&d->active) > weight))
+			continue;
+		most = d;
+		most_weight = weight;
+	}
+	return most;
+}
+
+/* Failover: all to the heaviest there is. */
+static struct fnat_dest *fo_pick(struct fnat_svc *svc,
+				 const struct fnat_dests *set,
+				 const struct fnat_pkt *p)
+{
+	return heaviest(set, false);
+}
+
+/* Overflow: to the heaviest until it has as many as its weight, then on. */
+static struct fnat_dest *ovf_pick(struct fnat_svc *svc,
+				  const struct fnat_dests *set,
+				  const struct fnat_pkt *p)
+{
+	return heaviest(set, true);
+}
+
+/* One that is available, at random by weight; @total: of all weights. */
+static struct fnat_dest *draw(const struct fnat_dests *set, u32 total)
+{
+	u32 left = get_random_u32_below(total);
+	u32 i;
+
+	for (i = 0; i < set->n; i++) {
+		if (!fnat_dest_available(set->v[i]))
+			continue;
+		if (left < READ_ONCE(set->v[i]->opts.weight))
+			return set->v[i];
+		left -= READ_ONCE(set->v[i]->opts.weight);
+	}
+	return NULL;
+}
+
+/* The power of two choices (Mitzenmacher 2001): the less loaded of two draws. */
+static struct fnat_dest *twos_pick(struct fnat_svc *svc,
+				   const struct fnat_dests *set,
+				   const struct fnat_pkt *p)
+{
+	struct fnat_dest *a, *b;
+	u32 i, total = 0;
+
+	for (i = 0; i < set->n; i++)
+		if (fnat_dest_available(set->v[i]))
+			total += READ_ONCE(set->v[i]->opts.weight);
+	if (!total)
+		return NULL;
+	a = draw(set, total);
+	b = draw(set, total);
+	/* Weights may change meanwhile, and leave one draw without a winner. */
+	if (!a || !b)
+		return a ?: b;
+	return overhead(a) * b->opts.weight <= overhead(b) * a->opts.weight ?
+	       a : b;
+}
+
 static const struct fnat_sched scheds[] = {
 	{ "rr", rr_pick },
 	{ "wrr", wrr_pick },
 	{ "lc", lc_pick },
 	{ "wlc", wlc_pick },
+	{ "sed", sed_pick },
+	{ "nq", nq_pick },
+	{ "fo", fo_pick },
+	{ "ovf", ovf_pick },
+	{ "twos", twos_pick },
 };
 
 const struct fnat_sched *fnat_sched_find(const char *name)

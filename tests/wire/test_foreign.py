@@ -147,9 +147,7 @@ def test_stranger_to_our_port(world, flow, other):
     assert flow.state() == "ESTABLISHED"
 
 
-THIS_NETWORK = pytest.param("0.1.2.3", marks=pytest.mark.xfail(
-    strict=True, reason="ipv4_is_zeronet() means 0.0.0.0 only since Linux 5.3"))
-FORGED = ["0.0.0.0", THIS_NETWORK, "127.0.0.1", "127.255.255.254", "224.0.0.1",
+FORGED = ["0.0.0.0", "0.1.2.3", "127.0.0.1", "127.255.255.254", "224.0.0.1",
           "239.255.255.255", "255.255.255.255", VIP, LIPS[0],
           "192.0.2.255", "10.10.0.255", "192.0.2.1", "10.10.0.1"]
 

@@ -8,6 +8,8 @@ from test_ports import notice, refused
 from world import SERVERS
 
 A, B, C = SERVERS
+# Those that never refuse while a server is available.
+WILLING = ["rr", "wrr", "lc", "wlc", "sed", "nq", "fo", "twos"]
 
 
 def picks(world, n, first=40000):
@@ -68,7 +70,54 @@ def test_wlc(world):
     assert order.count(A) == 2 and order.count(B) == 6
 
 
-@pytest.mark.parametrize("scheduler", ["rr", "wrr", "lc", "wlc"])
+def test_wrr_leaves_no_gap(world):
+    """While the heaviest is full the others share by their weights."""
+    world.service(scheduler="wrr", servers=())
+    world.edit("-a", A, "-w", 60000, "-x", 1, "-y", 1)
+    world.edit("-a", B, "-w", 2)
+    world.edit("-a", C, "-w", 1)
+    assert A in picks(world, 2, first=30000)
+    order = picks(world, 6)
+    assert order.count(B) == 4 and order.count(C) == 2
+
+
+def test_sed(world):
+    """The fast one gets the first; the slow one comes in when its delay is no longer."""
+    world.service(scheduler="sed", servers={A: 1, B: 3})
+    assert picks(world, 4) == [B, B, A, B]
+
+
+def test_nq(world):
+    """Nobody waits while another is idle, whatever the weights."""
+    world.service(scheduler="nq", servers={A: 1, B: 100})
+    order = picks(world, 4)
+    assert sorted(order[:2]) == [A, B] and order[2:] == [B, B]
+
+
+def test_fo(world):
+    """All to the heaviest; when that drains, to the next."""
+    world.service(scheduler="fo", servers={A: 1, B: 3, C: 2})
+    assert picks(world, 3) == [B] * 3
+    world.edit("-e", B, "-w", 0)
+    assert picks(world, 3, first=41000) == [C] * 3
+
+
+def test_ovf(world):
+    """The heaviest takes as many as its weight and one, then the next; then nobody."""
+    world.service(scheduler="ovf", servers={A: 1, B: 2})
+    assert picks(world, 5) == [B] * 3 + [A] * 2
+    with world.counted(conn_sched_unreach=1, refused_rst=1):
+        refused(world, TCP)
+
+
+def test_twos(world):
+    """Of two draws by weight the less loaded: near the weights' proportion."""
+    world.service(scheduler="twos", servers={A: 1, B: 3})
+    order = picks(world, 80)
+    assert 12 <= order.count(A) <= 28, order.count(A)
+
+
+@pytest.mark.parametrize("scheduler", WILLING)
 def test_weight_zero_drains(world, scheduler):
     """No new connections, but those that are there go on, and weight brings it back."""
     world.service(scheduler=scheduler, servers=(A, B))
@@ -85,7 +134,7 @@ def test_weight_zero_drains(world, scheduler):
     assert picks(world, 2, first=41000) == [A] * 2
 
 
-@pytest.mark.parametrize("scheduler", ["rr", "wrr", "lc", "wlc"])
+@pytest.mark.parametrize("scheduler", WILLING)
 @pytest.mark.parametrize("proto", [TCP, UDP], ids=["tcp", "udp"])
 def test_no_server(world, proto, scheduler):
     """A service without a server refuses at once, and works once there is one."""
@@ -96,7 +145,7 @@ def test_no_server(world, proto, scheduler):
     assert (world.tcp() if proto == TCP else world.udp()).open().rs == A
 
 
-@pytest.mark.parametrize("scheduler", ["rr", "wrr", "lc", "wlc"])
+@pytest.mark.parametrize("scheduler", WILLING)
 def test_upper_threshold(world, scheduler):
     """A server that has as many as it may is passed by; below the lower one it is back."""
     world.ipvsadm("--set", 0, 1, 0)
@@ -114,7 +163,6 @@ def test_upper_threshold(world, scheduler):
     assert picks(world, 1, first=41000) == [A]
 
 
-@pytest.mark.xfail(strict=True, reason="in-tree IPVS forgets the overload then, we do not")
 def test_upper_threshold_raised(world):
     """Raised, it takes effect at once."""
     world.service(servers=())
