@@ -38,6 +38,7 @@ struct fnat_wheel;
 /* Tunables of net.ipv4.vs; single words, read without a lock. */
 struct fnat_tunables {
 	int	masq_is_fullnat;	/* fullnat_masq */
+	int	run_estimation;
 	int	conn_max;
 	int	lport_min;
 	int	lport_max;
@@ -84,6 +85,7 @@ struct fnat_net {
 	struct llist_head	dead_laddrs;
 	struct llist_head	dead_rs;
 	struct work_struct	reap;
+	struct delayed_work	estimate;	/* est.c */
 
 	struct nf_hook_ops	hook_ops;
 	struct ctl_table	*ctl_table;

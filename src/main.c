@@ -8,6 +8,7 @@
 #include <net/netns/generic.h>
 
 #include "conn.h"
+#include "est.h"
 #include "fnat.h"
 #include "hook.h"
 #include "laddr.h"
@@ -110,6 +111,7 @@ static void net_fields(struct fnat_net *fn, struct net *net)
 	init_llist_head(&fn->dead_laddrs);
 	init_llist_head(&fn->dead_rs);
 	INIT_WORK(&fn->reap, reap);
+	fnat_est_init(fn);
 	get_random_bytes(&fn->isn_key, sizeof(fn->isn_key));
 	fnat_state_timeouts(fn->timeout);
 	told_init(&fn->refusals);
@@ -166,6 +168,7 @@ static void __net_exit net_exit(struct net *net)
 	fnat_svc_flush(fn);
 	fnat_laddrs_drop(fn, &fn->pool);
 	mutex_unlock(&fn->cfg);
+	fnat_est_exit(fn);
 	/* The last connections let go of their dests and LIPs. */
 	fnat_wheel_exit(fn);
 	flush_work(&fn->reap);

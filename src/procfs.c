@@ -132,8 +132,12 @@ int fnat_procfs_init(struct fnat_net *fn)
 	if (!proc_create_net_single("ip_vs_ext_stats", 0444, dir, events_show,
 				    NULL))
 		goto remove_conn;
+	if (fnat_procfs_svc_init(fn))
+		goto remove_events;
 	return 0;
 
+remove_events:
+	remove_proc_entry("ip_vs_ext_stats", dir);
 remove_conn:
 	remove_proc_entry("ip_vs_conn", dir);
 	return -ENOMEM;
@@ -141,6 +145,7 @@ remove_conn:
 
 void fnat_procfs_exit(struct fnat_net *fn)
 {
+	fnat_procfs_svc_exit(fn);
 	remove_proc_entry("ip_vs_ext_stats", fn->net->proc_net);
 	remove_proc_entry("ip_vs_conn", fn->net->proc_net);
 }

@@ -8,4 +8,8 @@ struct fnat_net;
 int fnat_procfs_init(struct fnat_net *fn);
 void fnat_procfs_exit(struct fnat_net *fn);
 
+/* Those of services and totals; called by the above. */
+int fnat_procfs_svc_init(struct fnat_net *fn);
+void fnat_procfs_svc_exit(struct fnat_net *fn);
+
 #endif /* FNAT_PROCFS_H */

@@ -48,26 +48,29 @@ void fnat_stats_exit(struct fnat_stats *s)
 	free_percpu(s->cpu);
 }
 
+void fnat_stats_read(const struct fnat_traffic *t, struct fnat_sum *now)
+{
+	unsigned int start;
+	int dir;
+
+	do {
+		start = u64_stats_fetch_begin(&t->sync);
+		now->conns = u64_stats_read(&t->conns);
+		for (dir = 0; dir < 2; dir++) {
+			now->pkts[dir] = u64_stats_read(&t->pkts[dir]);
+			now->bytes[dir] = u64_stats_read(&t->bytes[dir]);
+		}
+	} while (u64_stats_fetch_retry(&t->sync, start));
+}
+
 static void sum_cpus(const struct fnat_stats *s, struct fnat_sum *sum)
 {
-	int cpu;
+	struct fnat_sum now;
+	int cpu, dir;
 
 	memset(sum, 0, sizeof(*sum));
 	for_each_possible_cpu(cpu) {
-		const struct fnat_traffic *t = per_cpu_ptr(s->cpu, cpu);
-		struct fnat_sum now;
-		unsigned int start;
-		int dir;
-
-		do {
-			start = u64_stats_fetch_begin(&t->sync);
-			now.conns = u64_stats_read(&t->conns);
-			for (dir = 0; dir < 2; dir++) {
-				now.pkts[dir] = u64_stats_read(&t->pkts[dir]);
-				now.bytes[dir] = u64_stats_read(&t->bytes[dir]);
-			}
-		} while (u64_stats_fetch_retry(&t->sync, start));
-
+		fnat_stats_read(per_cpu_ptr(s->cpu, cpu), &now);
 		sum->conns += now.conns;
 		for (dir = 0; dir < 2; dir++) {
 			sum->pkts[dir] += now.pkts[dir];
@@ -91,6 +94,52 @@ void fnat_stats_sum(const struct fnat_stats *s, struct fnat_sum *sum)
 void fnat_stats_zero(struct fnat_stats *s)
 {
 	sum_cpus(s, &s->zero);
+	s->last = s->zero;
+	memset(&s->avg, 0, sizeof(s->avg));
+}
+
+/* Fixed point: counts times 2^10, bytes times 2^5. */
+#define COUNT_SHIFT	10
+#define BYTES_SHIFT	5
+
+static void follow(u64 *avg, u64 now, u64 last, int shift)
+{
+	u64 rate = ((now - last) << shift) / FNAT_ESTIMATE_PERIOD;
+
+	*avg += (s64)(rate - *avg) >> 2;
+}
+
+void fnat_stats_estimate(struct fnat_stats *s)
+{
+	const struct fnat_sum *last = &s->last;
+	struct fnat_sum now;
+	int dir;
+
+	sum_cpus(s, &now);
+	follow(&s->avg.cps, now.conns, last->conns, COUNT_SHIFT);
+	for (dir = 0; dir < 2; dir++) {
+		follow(&s->avg.pps[dir], now.pkts[dir], last->pkts[dir],
+		       COUNT_SHIFT);
+		follow(&s->avg.bps[dir], now.bytes[dir], last->bytes[dir],
+		       BYTES_SHIFT);
+	}
+	s->last = now;
+}
+
+static u64 rounded(u64 avg, int shift)
+{
+	return (avg + (1U << (shift - 1)) - 1) >> shift;
+}
+
+void fnat_stats_rates(const struct fnat_stats *s, struct fnat_rates *rates)
+{
+	int dir;
+
+	rates->cps = rounded(s->avg.cps, COUNT_SHIFT);
+	for (dir = 0; dir < 2; dir++) {
+		rates->pps[dir] = rounded(s->avg.pps[dir], COUNT_SHIFT);
+		rates->bps[dir] = rounded(s->avg.bps[dir], BYTES_SHIFT);
+	}
 }
 
 void fnat_count(struct fnat_net *fn, enum fnat_event ev)

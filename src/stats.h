@@ -64,9 +64,19 @@ struct fnat_sum {
 	u64	bytes[2];
 };
 
+/* The same, per second. */
+struct fnat_rates {
+	u64	cps;
+	u64	pps[2];
+	u64	bps[2];
+};
+
 struct fnat_stats {
 	struct fnat_traffic __percpu	*cpu;
-	struct fnat_sum			zero;	/* what ZERO hides; under cfg */
+	/* All below under fn->cfg. */
+	struct fnat_sum			zero;	/* what ZERO hides */
+	struct fnat_sum			last;	/* at the last estimate */
+	struct fnat_rates		avg;	/* smoothed and scaled up */
 };
 
 int fnat_stats_init(struct fnat_stats *s);	/* 0 or -ENOMEM */
@@ -92,8 +102,22 @@ static inline void fnat_stats_conn(const struct fnat_stats *s)
 	u64_stats_update_end(&t->sync);
 }
 
+/* All that one CPU has counted, ZERO or not. */
+void fnat_stats_read(const struct fnat_traffic *t, struct fnat_sum *now);
+
 /* What has been counted since the last ZERO. Any context that may preempt. */
 void fnat_stats_sum(const struct fnat_stats *s, struct fnat_sum *sum);
+
+#define FNAT_ESTIMATE_PERIOD	2	/* s between two calls of: */
+
+/*
+ * Lets the rates of @s follow what came since the last call, with the weights
+ * of in-tree IPVS: a quarter of the way. Caller holds fn->cfg.
+ */
+void fnat_stats_estimate(struct fnat_stats *s);
+
+/* The rates, rounded as in-tree IPVS does. Caller holds fn->cfg. */
+void fnat_stats_rates(const struct fnat_stats *s, struct fnat_rates *rates);
 
 /* Starts @s again from nothing, as readers see it. Caller holds fn->cfg. */
 void fnat_stats_zero(struct fnat_stats *s);

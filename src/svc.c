@@ -4,6 +4,7 @@
 #include <linux/slab.h>
 
 #include "dest.h"
+#include "est.h"
 #include "laddr.h"
 #include "pkt.h"
 #include "svc.h"
@@ -113,6 +114,7 @@ int fnat_svc_add(struct fnat_net *fn, const struct fnat_svc_key *key,
 	if (err < 0)
 		goto del_addr;
 	hlist_add_head_rcu(&svc->node, chain(fn, key));
+	fnat_est_start(fn);
 	return 0;
 
 del_addr:

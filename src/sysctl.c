@@ -4,6 +4,7 @@
 #include <linux/sysctl.h>
 
 #include "conn.h"
+#include "est.h"
 #include "sysctl.h"
 
 static int lport_floor = FNAT_LPORT_FLOOR;
@@ -22,10 +23,24 @@ static int lport_ceiling = FNAT_LPORT_CEILING;
 		.extra2		= (_max),				\
 	}
 
+/* Estimation, switched on again, must be set going. */
+static int do_run_estimation(CTL_CONST struct ctl_table *table, int write,
+			     void *buffer, size_t *lenp, loff_t *ppos)
+{
+	struct fnat_net *fn = container_of(table->data, struct fnat_net,
+					   tune.run_estimation);
+	int err = proc_dointvec_minmax(table, write, buffer, lenp, ppos);
+
+	if (!err && write && atomic_read(&fn->nr_svcs))
+		fnat_est_start(fn);
+	return err;
+}
+
 static const struct ctl_table template[] = {
 	TUNABLE("fullnat_masq", masq_is_fullnat, SYSCTL_ZERO, SYSCTL_ONE),
 	TUNABLE("fullnat_lport_min", lport_min, &lport_floor, &lport_ceiling),
 	TUNABLE("fullnat_lport_max", lport_max, &lport_floor, &lport_ceiling),
+	TUNABLE("run_estimation", run_estimation, SYSCTL_ZERO, SYSCTL_ONE),
 	TUNABLE("conn_max", conn_max, SYSCTL_ZERO, SYSCTL_INT_MAX),
 	{ }
 };
@@ -44,6 +59,7 @@ int fnat_sysctl_init(struct fnat_net *fn)
 	struct ctl_table *t;
 
 	fn->tune = (struct fnat_tunables) {
+		.run_estimation	= 1,
 		.lport_min	= FNAT_LPORT_FLOOR,
 		.lport_max	= FNAT_LPORT_CEILING,
 		.conn_max	= default_conn_max(),
@@ -51,8 +67,11 @@ int fnat_sysctl_init(struct fnat_net *fn)
 	fn->ctl_table = kmemdup(template, sizeof(template), GFP_KERNEL);
 	if (!fn->ctl_table)
 		return -ENOMEM;
-	for (t = fn->ctl_table; t->procname; t++)
+	for (t = fn->ctl_table; t->procname; t++) {
 		t->data = (char *)&fn->tune + (unsigned long)t->data;
+		if (t->data == &fn->tune.run_estimation)
+			t->proc_handler = do_run_estimation;
+	}
 	fn->ctl_header = register_net_sysctl(fn->net, "net/ipv4/vs",
 					     fn->ctl_table);
 	if (fn->ctl_header)

@@ -17,6 +17,13 @@
 #include <asm/unaligned.h>
 #endif
 
+/* proc_handler's table became const in 6.11. */
+#ifdef FNAT_HAVE_CONST_CTL_TABLE
+#define CTL_CONST const
+#else
+#define CTL_CONST
+#endif
+
 #undef pr_fmt
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
