@@ -25,6 +25,8 @@ help:
 	@echo '  make tools        build/tools/ipvsadm'
 	@echo '  make setup        install the Debian packages that all this needs (root)'
 	@echo '  make lint         sparse, W=1 and checkpatch --strict'
+	@echo '  make install [DESTDIR=] [PREFIX=/usr/local]   tools, and the module with dkms if it is there'
+	@echo '  make uninstall    takes that away again'
 	@echo '  make clean        remove build/'
 	@echo
 	@echo '  make check T=word runs only the cases whose name contains the word'
@@ -49,7 +51,16 @@ demo vm-shell check check-debug bench-cost:
 lint:
 	tests/lint
 
+# Where dkms is, it builds the module itself.
+install: export DESTDIR PREFIX MODPROBED OUT
+install: tools $(if $(DESTDIR)$(shell command -v dkms),,module)
+	@KVER='$(RELEASE)' dist/install install
+
+uninstall: export DESTDIR PREFIX MODPROBED OUT
+uninstall:
+	@dist/install uninstall
+
 clean:
 	rm -rf $(OUT)
 
-.PHONY: all help module tools setup demo vm-shell check check-debug bench-cost lint clean
+.PHONY: all help module tools setup demo vm-shell check check-debug bench-cost lint install uninstall clean
