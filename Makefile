@@ -27,6 +27,7 @@ help:
 	@echo '  make lint         sparse, W=1 and checkpatch --strict'
 	@echo '  make install [DESTDIR=] [PREFIX=/usr/local]   tools, and the module with dkms if it is there'
 	@echo '  make uninstall    takes that away again'
+	@echo '  make deb          Debian packages: build/deb/*.deb'
 	@echo '  make clean        remove build/'
 	@echo
 	@echo '  make check T=word runs only the cases whose name contains the word'
@@ -60,7 +61,10 @@ uninstall: export DESTDIR PREFIX MODPROBED OUT
 uninstall:
 	@dist/install uninstall
 
+deb: tools
+	@OUT='$(OUT)' dist/deb
+
 clean:
 	rm -rf $(OUT)
 
-.PHONY: all help module tools setup demo vm-shell check check-debug bench-cost lint install uninstall clean
+.PHONY: all help module tools setup demo vm-shell check check-debug bench-cost lint install uninstall deb clean
