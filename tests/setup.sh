@@ -8,15 +8,16 @@ set -eu
 
 usage() {
 	cat <<-USAGE
-	usage: tests/setup.sh [build | vm | check | debug]...
+	usage: tests/setup.sh [build | vm | check | debug | dist]...
 	       tests/setup.sh --kernel
 
 	  build  the module and the tools
 	  vm     a virtual machine with everything that demo and tests run in it
 	  check  static analysis and the unit tests
 	  debug  the kernel with KASAN, lockdep and kmemleak
+	  dist   tests/install/run
 
-	Without a group: all of them. With --kernel, says the release that the VM
+	Without a group: all but dist. With --kernel, says the release that the VM
 	boots by default, and installs nothing.
 	USAGE
 }
@@ -35,6 +36,7 @@ packages_of() {
 		python3-pyroute2 python3-pytest python3-scapy qemu-system-x86 \
 		tcpdump ;;
 	check) echo clang libclang-rt-14-dev linux-source-6.1 shellcheck sparse ;;
+	dist) echo debootstrap mandoc zstd ;;
 	debug) echo bc bison build-essential flex libelf-dev libssl-dev \
 		linux-source-6.1 xz-utils ;;
 	esac
@@ -76,7 +78,7 @@ install() {
 
 for group; do
 	case $group in
-	build | vm | check | debug) ;;
+	build | vm | check | debug | dist) ;;
 	--kernel) newest_kernel; exit ;;
 	-h | --help) usage; exit ;;
 	*) echo "setup: no group '$group'" >&2; usage >&2; exit 2 ;;
