@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <linux/gcd.h>
 #include <linux/slab.h>
 #include <net/addrconf.h>
 
 #include "dest.h"
+#include "sched.h"
 #include "svc.h"
 
 #define FNAT_WEIGHT_MAX	65535	/* ipvsadm's own limit */
@@ -35,15 +35,23 @@ static int replace_set(struct fnat_svc *svc, struct fnat_dest *add,
 	struct fnat_dests *set;
 	u32 i;
 
-	set = kvzalloc(struct_size(set, v, room), GFP_KERNEL);
+	set = kvzalloc(struct_size(set, v, room) +
+		       svc->sched->slots * sizeof(*set->slot), GFP_KERNEL);
 	if (!set)
 		return -ENOMEM;
+	set->sched = svc->sched;
+	set->flags = svc->flags;
+	set->slot = (u16 *)&set->v[room];
 	for (i = 0; old && i < old->n; i++)
 		if (old->v[i] != del)
 			set->v[set->n++] = old->v[i];
 	if (add)
 		set->v[set->n++] = add;
 	reweigh(set);
+	if (set->n && set->sched->fill && set->sched->fill(set)) {
+		kvfree(set);
+		return -ENOMEM;
+	}
 	rcu_assign_pointer(svc->dests, set);
 	if (old)
 		kvfree_rcu(old, rcu);
@@ -69,6 +77,8 @@ static void set_opts(struct fnat_dest *d, const struct fnat_dest_opts *opts)
 {
 	d->opts.fwd_method = opts->fwd_method;
 	WRITE_ONCE(d->opts.weight, opts->weight);
+	if (opts->weight)
+		d->last_weight = opts->weight;
 	WRITE_ONCE(d->opts.u_thresh, opts->u_thresh);
 	WRITE_ONCE(d->opts.l_thresh, opts->l_thresh);
 }
@@ -116,6 +126,10 @@ int fnat_dest_add(struct fnat_svc *svc, const union nf_inet_addr *addr,
 		return err;
 	if (fnat_dest_find(svc, addr, port))
 		return -EEXIST;
+	if (current_set(svc) && current_set(svc)->n >= FNAT_DESTS_MAX) {
+		NL_SET_ERR_MSG(ea, "A service has at most 65535 real servers");
+		return -EINVAL;
+	}
 
 	d = kzalloc(sizeof(*d), GFP_KERNEL);
 	if (!d)
@@ -206,6 +220,11 @@ int fnat_dest_del(struct fnat_svc *svc, const union nf_inet_addr *addr,
 		return err;
 	put(d);
 	return 0;
+}
+
+int fnat_dest_reschedule(struct fnat_svc *svc)
+{
+	return current_set(svc) ? replace_set(svc, NULL, NULL) : 0;
 }
 
 void fnat_dest_flush(struct fnat_svc *svc)

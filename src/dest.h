@@ -6,6 +6,7 @@
 #ifndef FNAT_DEST_H
 #define FNAT_DEST_H
 
+#include <linux/gcd.h>
 #include <linux/netlink.h>
 #include <linux/refcount.h>
 
@@ -26,6 +27,7 @@ struct fnat_dest {
 	struct fnat_svc		*svc;		/* we hold a reference */
 	struct fnat_rs		*rs;		/* we hold a reference */
 	struct fnat_dest_opts	opts;		/* written under fn->cfg */
+	int			last_weight;	/* above 0; under fn->cfg */
 	bool			overloaded;	/* past u_thresh */
 	atomic_t		active;		/* connections, by state */
 	atomic_t		inactive;
@@ -38,10 +40,15 @@ struct fnat_dest {
 /* A service's dests as the scheduler sees them; replaced, never changed. */
 struct fnat_dests {
 	struct rcu_head		rcu;
+	const struct fnat_sched	*sched;		/* whom it is made for */
+	u32			flags;		/* IP_VS_SVC_F_SCHED* */
 	u32			n;
 	int			gcd;		/* of the weights above 0 */
+	u16			*slot;		/* sched->slots indices into v */
 	struct fnat_dest	*v[];
 };
+
+#define FNAT_DESTS_MAX	65535	/* in a service, for slots hold u16 */
 
 /*
  * The commands; caller holds fn->cfg. Each leaves everything as it was unless
@@ -56,6 +63,9 @@ int fnat_dest_edit(struct fnat_svc *svc, const union nf_inet_addr *addr,
 		   struct netlink_ext_ack *ea);
 int fnat_dest_del(struct fnat_svc *svc, const union nf_inet_addr *addr,
 		  __be16 port);
+
+/* Makes the set anew for what svc->sched and svc->flags are now; -ENOMEM. */
+int fnat_dest_reschedule(struct fnat_svc *svc);
 
 /* Takes every dest off @svc, which no packet finds any more. */
 void fnat_dest_flush(struct fnat_svc *svc);

@@ -100,8 +100,12 @@ struct fnat_svc *fnat_nl_svc(struct fnat_net *fn, const struct nlattr *attr,
 	return svc ?: ERR_PTR(-ESRCH);
 }
 
+#define SCHED_FLAGS (IP_VS_SVC_F_SCHED1 | IP_VS_SVC_F_SCHED2 | \
+		     IP_VS_SVC_F_SCHED3)
+
 /* Flags that would change what a service does; both tools send mask ~0. */
-static int check_flags(const struct nlattr *attr, struct netlink_ext_ack *ea)
+static int parse_flags(const struct nlattr *attr, u32 *sched_flags,
+		       struct netlink_ext_ack *ea)
 {
 	struct ip_vs_flags flags;
 
@@ -119,6 +123,7 @@ static int check_flags(const struct nlattr *attr, struct netlink_ext_ack *ea)
 		NL_SET_ERR_MSG(ea, "One-packet scheduling is not supported");
 		return -EOPNOTSUPP;
 	}
+	*sched_flags = flags.flags & SCHED_FLAGS;
 	return 0;
 }
 
@@ -138,7 +143,7 @@ static int parse_full(struct genl_info *info, struct fnat_svc_key *key,
 		NL_SET_ERR_MSG(ea, "A service needs scheduler, flags, timeout and netmask");
 		return -EINVAL;
 	}
-	err = check_flags(tb[IPVS_SVC_ATTR_FLAGS], ea);
+	err = parse_flags(tb[IPVS_SVC_ATTR_FLAGS], &opts->flags, ea);
 	if (err)
 		return err;
 	if (tb[IPVS_SVC_ATTR_PE_NAME] &&
@@ -149,7 +154,7 @@ static int parse_full(struct genl_info *info, struct fnat_svc_key *key,
 	opts->sched = fnat_sched_find(nla_data(tb[IPVS_SVC_ATTR_SCHED_NAME]));
 	if (!opts->sched) {
 		NL_SET_ERR_MSG(ea,
-			       "No such scheduler; there are rr wrr lc wlc sed nq fo ovf twos");
+			       "No such scheduler; there are rr wrr lc wlc sed nq fo ovf twos dh sh mh");
 		return -ENOENT;
 	}
 	return 0;
@@ -192,10 +197,9 @@ int fnat_nl_set_svc(struct sk_buff *skb, struct genl_info *info)
 		return err;
 	mutex_lock(&fn->cfg);
 	svc = fnat_svc_find(fn, &key);
-	if (svc)
-		fnat_svc_edit(svc, &opts);
+	err = svc ? fnat_svc_edit(svc, &opts) : -ESRCH;
 	mutex_unlock(&fn->cfg);
-	return svc ? 0 : -ESRCH;
+	return err;
 }
 
 int fnat_nl_del_svc(struct sk_buff *skb, struct genl_info *info)
@@ -339,7 +343,7 @@ int fnat_nl_put_stats(struct sk_buff *msg, const struct fnat_stats *s,
 int fnat_nl_put_svc(struct sk_buff *msg, const struct fnat_svc *svc)
 {
 	const struct ip_vs_flags flags = {
-		.flags	= IP_VS_SVC_F_HASHED,
+		.flags	= IP_VS_SVC_F_HASHED | svc->flags,
 		.mask	= ~0,
 	};
 	struct nlattr *nest = nla_nest_start_noflag(msg, IPVS_CMD_ATTR_SERVICE);

@@ -260,6 +260,9 @@ const struct fnat_sched *fnat_sched_find(const char *name)
 	for (i = 0; i < ARRAY_SIZE(scheds); i++)
 		if (!strcmp(scheds[i].name, name))
 			return &scheds[i];
+	for (i = 0; fnat_hash_scheds[i].name; i++)
+		if (!strcmp(fnat_hash_scheds[i].name, name))
+			return &fnat_hash_scheds[i];
 	return NULL;
 }
 
@@ -274,7 +277,7 @@ struct fnat_dest *fnat_sched_pick(struct fnat_svc *svc,
 		set = rcu_dereference(svc->dests);
 		if (!set || !set->n)
 			return NULL;
-		d = READ_ONCE(svc->sched)->pick(svc, set, p);
+		d = set->sched->pick(svc, set, p);
 	} while (d && !fnat_dest_bind(d));
 	return d;
 }

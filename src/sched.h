@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Schedulers: which dest the next connection of a service goes to. The rules
- * are upstream's, word for word in effect; none takes a lock.
+ * are upstream's, to the same effect; none takes a lock.
  */
 #ifndef FNAT_SCHED_H
 #define FNAT_SCHED_H
@@ -17,7 +17,15 @@ struct fnat_sched {
 	struct fnat_dest *(*pick)(struct fnat_svc *svc,
 				  const struct fnat_dests *set,
 				  const struct fnat_pkt *p);
+	/*
+	 * For those that hash: how many slots the set is to have, and what
+	 * fills them (set->v and weights are final; 0 or -ENOMEM).
+	 */
+	u32		slots;
+	int		(*fill)(struct fnat_dests *set);
 };
+
+extern const struct fnat_sched fnat_hash_scheds[];	/* up to an empty one */
 
 /* The scheduler of that name, or NULL. */
 const struct fnat_sched *fnat_sched_find(const char *name);

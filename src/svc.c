@@ -100,6 +100,7 @@ int fnat_svc_add(struct fnat_net *fn, const struct fnat_svc_key *key,
 	svc->key = *key;
 	svc->fn = fn;
 	svc->sched = opts->sched;
+	svc->flags = opts->flags;
 	refcount_set(&svc->refs, 1);
 	err = fnat_stats_init(&svc->stats);
 	if (err)
@@ -129,12 +130,24 @@ uncount:
 	return err;
 }
 
-void fnat_svc_edit(struct fnat_svc *svc, const struct fnat_svc_opts *opts)
+int fnat_svc_edit(struct fnat_svc *svc, const struct fnat_svc_opts *opts)
 {
-	if (svc->sched == opts->sched)
-		return;
-	WRITE_ONCE(svc->sched, opts->sched);
-	atomic64_set(&svc->cursor, 0);
+	const struct fnat_svc_opts old = { svc->sched, svc->flags };
+	int err;
+
+	if (old.sched == opts->sched && old.flags == opts->flags)
+		return 0;
+	svc->sched = opts->sched;
+	svc->flags = opts->flags;
+	err = fnat_dest_reschedule(svc);
+	if (err) {
+		svc->sched = old.sched;
+		svc->flags = old.flags;
+		return err;
+	}
+	if (old.sched != opts->sched)
+		atomic64_set(&svc->cursor, 0);
+	return 0;
 }
 
 void fnat_svc_del(struct fnat_svc *svc)

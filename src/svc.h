@@ -25,13 +25,15 @@ struct fnat_svc_key {
 /* What a command may set. */
 struct fnat_svc_opts {
 	const struct fnat_sched	*sched;
+	u32			flags;		/* IP_VS_SVC_F_SCHED* */
 };
 
 struct fnat_svc {
 	struct hlist_node	node;		/* in fn->svc_tab */
 	struct fnat_svc_key	key;
 	struct fnat_net		*fn;
-	const struct fnat_sched	*sched;		/* fixed text; READ_ONCE */
+	const struct fnat_sched	*sched;		/* under fn->cfg */
+	u32			flags;		/* IP_VS_SVC_F_SCHED*; likewise */
 	atomic64_t		cursor;		/* the scheduler's */
 	struct fnat_dests __rcu	*dests;		/* NULL: none */
 	struct fnat_laddrs __rcu *laddrs;	/* NULL: the default pool's */
@@ -47,7 +49,7 @@ struct fnat_svc {
  */
 int fnat_svc_add(struct fnat_net *fn, const struct fnat_svc_key *key,
 		 const struct fnat_svc_opts *opts, struct netlink_ext_ack *ea);
-void fnat_svc_edit(struct fnat_svc *svc, const struct fnat_svc_opts *opts);
+int fnat_svc_edit(struct fnat_svc *svc, const struct fnat_svc_opts *opts);
 void fnat_svc_del(struct fnat_svc *svc);
 void fnat_svc_flush(struct fnat_net *fn);
 
