@@ -52,14 +52,15 @@ demo vm-shell check check-debug bench-cost:
 lint:
 	tests/lint
 
-# Where dkms is, it builds the module itself.
-install: export DESTDIR PREFIX MODPROBED OUT
-install: tools $(if $(DESTDIR)$(shell command -v dkms),,module)
-	@KVER='$(RELEASE)' dist/install install
+DIST = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' MODPROBED='$(MODPROBED)' \
+       OUT='$(OUT)' KVER='$(RELEASE)' dist/install
 
-uninstall: export DESTDIR PREFIX MODPROBED OUT
+# Where dkms is, it builds the module itself.
+install: tools $(if $(DESTDIR)$(shell command -v dkms),,module)
+	@$(DIST) install
+
 uninstall:
-	@dist/install uninstall
+	@$(DIST) uninstall
 
 deb: tools
 	@OUT='$(OUT)' dist/deb
