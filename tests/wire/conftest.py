@@ -11,11 +11,14 @@ from lib import lab, tap  # noqa: E402
 from world import World  # noqa: E402
 
 
-@pytest.fixture(scope="session", autouse=True)
-def module():
+@pytest.fixture(scope="module", autouse=True)
+def loaded():
     """The module, with a small table, for each namespace gets its own."""
     lab.sh("modprobe", "tun")
+    lab.unload()
     lab.load(conn_tab_bits=14)
+    yield
+    lab.unload()
 
 
 @pytest.fixture

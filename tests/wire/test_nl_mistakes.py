@@ -15,7 +15,7 @@ OTHER = dict(addr=ip("198.51.100.7"))
 
 
 @pytest.fixture(scope="module")
-def configured():
+def configured(loaded):
     """A service with a server and a LIP, for all cases: none may change it."""
     world = World()
     world.service()

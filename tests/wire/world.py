@@ -179,8 +179,14 @@ class Flow:
     def _base(self, flags, payload, seq, ack):
         if self.proto == UDP:
             return dict(proto=UDP, payload=payload)
-        return dict(proto=TCP, flags=flags, payload=payload, seq=seq % 2**32, win=0x7210,
-                    ack=ack % 2**32 if "A" in flags else 0)
+        return dict(proto=TCP, flags=flags, payload=payload, win=0x7210, seq=seq,
+                    ack=ack if "A" in flags else 0)
+
+    @staticmethod
+    def _frame(**fields):
+        """A frame whose numbers may have run over 2^32."""
+        wrapped = {k: fields[k] % 2**32 for k in ("seq", "ack") if k in fields}
+        return Frame(**(fields | wrapped))
 
     def _advance(self, flags, payload):
         return len(payload) + ("S" in flags) + ("F" in flags)
@@ -190,14 +196,14 @@ class Flow:
         base = self._base(flags, payload, self.next_c, self.next_s)
         base |= dict(smac=MACS[CLIENT], dmac=CLIENT_DEV, src=self.client, dst=VIP,
                      sport=self.sport, dport=self.dport, id=0x1234, tos=0xb8)
-        return Frame(**(base | fields))
+        return self._frame(**(base | fields))
 
     def from_server(self, flags="", payload=b"", **fields):
         """A frame of the server's, not sent; numbers as the server has them."""
         base = self._base(flags, payload, self.next_s, self.next_c + self.shift)
         base |= dict(smac=MACS[self.rs], dmac=SERVER_DEV, src=self.rs, dst=self.lip,
                      sport=self.dport, dport=self.lport, id=0x4321, tos=0x28)
-        return Frame(**(base | fields))
+        return self._frame(**(base | fields))
 
     # What becomes of it.
 
