@@ -47,7 +47,7 @@ def packets():
 def moved_whole(before, what):
     """Super-packets stayed whole: far fewer packets than segments, as many out as in."""
     got, sent, octets = (after - b for after, b in zip(packets(), before))
-    print(f"{what}: {octets} bytes in {got} packets in, {sent} out")
+    lab.figure(f"large file {what}: {octets} bytes, {got} packets in, {sent} out")
     assert octets > BIG_MB << 20
     assert got < octets / 1448 / 3, "no super-packets came in"
     assert abs(got - sent) < got * 0.05, "super-packets were split or lost"

@@ -107,7 +107,7 @@ def test_in_tree_ip_vs_is_refused_while_we_are_there(director):
 def test_module_depends_on_nothing(module):
     """Neither nf_conntrack nor ip_vs."""
     depends = lab.out("modinfo", "-F", "depends", lab.MODULE).strip()
-    print(f"depends: {depends!r}")
+    lab.figure(f"modinfo: the module depends on {depends or 'nothing'}")
     assert not re.search("conntrack|ip_vs|nf_nat", depends)
 
 
@@ -116,5 +116,5 @@ def test_connection_is_at_most_256_bytes(module):
     if lab.SLOW > 1:
         return  # lockdep and KASAN make every spinlock and object larger
     row = lab.out("grep", "^fnat_conn ", "/proc/slabinfo").split()  # needs slab_nomerge
-    print(f"a connection takes {row[3]} bytes")
+    lab.figure(f"slabinfo: a connection takes {row[3]} bytes")
     assert int(row[3]) <= 256

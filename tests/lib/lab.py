@@ -74,6 +74,12 @@ def wait_until(what, predicate, seconds=10, every=0.05):
         time.sleep(every)
 
 
+def figure(sentence):
+    """Note a SENTENCE that the run prints at its end, whether or not the case passes."""
+    with (OUT / "figures").open("a") as f:
+        f.write(f"{sentence}\n")
+
+
 def load(**params):
     """Insert the module, if it is not there."""
     if not pathlib.Path("/sys/module/ip_vs_fullnat").exists():
