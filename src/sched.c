@@ -79,78 +79,59 @@ static s64 overhead(const struct fnat_dest *d)
 	return ((s64)atomic_read(&d->active) << 8) + atomic_read(&d->inactive);
 }
 
-/* Least connections; the first of those that tie. */
+/* What one connection more would wait for. */
+static s64 delay(const struct fnat_dest *d)
+{
+	return (s64)atomic_read(&d->active) + 1;
+}
+
+/* The least @cost, per weight if @weighted; the first of those that tie. */
+static __always_inline
+struct fnat_dest *least(const struct fnat_dests *set,
+			s64 (*cost)(const struct fnat_dest *d), bool weighted)
+{
+	struct fnat_dest *best = NULL;
+	s64 best_cost = 0;
+	int best_weight = 1;
+	u32 i;
+
+	for (i = 0; i < set->n; i++) {
+		struct fnat_dest *d = set->v[i];
+		int weight = weighted ? READ_ONCE(d->opts.weight) : 1;
+		s64 c = cost(d);
+
+		if (!fnat_dest_available(d) ||
+		    (best && best_cost * weight <= c * best_weight))
+			continue;
+		best = d;
+		best_cost = c;
+		best_weight = weight;
+	}
+	return best;
+}
+
+/* Least connections. */
 static struct fnat_dest *lc_pick(struct fnat_svc *svc,
 				 const struct fnat_dests *set,
 				 const struct fnat_pkt *p)
 {
-	struct fnat_dest *least = NULL;
-	s64 least_overhead = 0;
-	u32 i;
-
-	for (i = 0; i < set->n; i++) {
-		struct fnat_dest *d = set->v[i];
-		s64 o = overhead(d);
-
-		if (!fnat_dest_available(d) || (least && o >= least_overhead))
-			continue;
-		least = d;
-		least_overhead = o;
-	}
-	return least;
+	return least(set, overhead, false);
 }
 
-/* Least connections per weight; the first of those that tie. */
+/* Weighted least connections. */
 static struct fnat_dest *wlc_pick(struct fnat_svc *svc,
 				  const struct fnat_dests *set,
 				  const struct fnat_pkt *p)
 {
-	struct fnat_dest *least = NULL;
-	s64 least_overhead = 0;
-	int least_weight = 0;
-	u32 i;
-
-	for (i = 0; i < set->n; i++) {
-		struct fnat_dest *d = set->v[i];
-		int weight = READ_ONCE(d->opts.weight);
-		s64 o = overhead(d);
-
-		if (!fnat_dest_available(d) ||
-		    (least && least_overhead * weight <= o * least_weight))
-			continue;
-		least = d;
-		least_overhead = o;
-		least_weight = weight;
-	}
-	return least;
+	return least(set, overhead, true);
 }
 
-/*
- * Shortest expected delay: the least for one connection more, per weight; the
- * first of those that tie.
- */
+/* Shortest expected delay. */
 static struct fnat_dest *sed_pick(struct fnat_svc *svc,
 				  const struct fnat_dests *set,
 				  const struct fnat_pkt *p)
 {
-	struct fnat_dest *least = NULL;
-	s64 least_delay = 0;
-	int least_weight = 0;
-	u32 i;
-
-	for (i = 0; i < set->n; i++) {
-		struct fnat_dest *d = set->v[i];
-		int weight = READ_ONCE(d->opts.weight);
-		s64 delay = (s64)atomic_read(&d->active) + 1;
-
-		if (!fnat_dest_available(d) ||
-		    (least && least_delay * weight <= delay * least_weight))
-			continue;
-		least = d;
-		least_delay = delay;
-		least_weight = weight;
-	}
-	return least;
+	return least(set, delay, true);
 }
 
 /* Never queue: the first that is idle, else as sed. */
