@@ -6,11 +6,6 @@
 #include "pkt.h"
 #include "procfs.h"
 
-static struct fnat_net *seq_net(const struct seq_file *seq)
-{
-	return fnat_net(seq_file_net((struct seq_file *)seq));
-}
-
 /*
  * The line we are at: a connection's client side, its bucket, and how many
  * before it in that bucket have been shown.
@@ -54,7 +49,7 @@ static void *conn_start(struct seq_file *seq, loff_t *pos)
 		at->before = 0;
 		return SEQ_START_TOKEN;
 	}
-	return conn_at(seq_net(seq), at);
+	return conn_at(fnat_seq_net(seq), at);
 }
 
 static void *conn_next(struct seq_file *seq, void *v, loff_t *pos)
@@ -64,7 +59,7 @@ static void *conn_next(struct seq_file *seq, void *v, loff_t *pos)
 	++*pos;
 	if (v != SEQ_START_TOKEN)
 		at->before++;
-	return conn_at(seq_net(seq), at);
+	return conn_at(fnat_seq_net(seq), at);
 }
 
 static void conn_stop(struct seq_file *seq, void *v)
@@ -90,7 +85,7 @@ static int conn_show(struct seq_file *seq, void *v)
 		   ntohl(d->daddr), ntohs(fnat_dport(d->ports)),
 		   ntohl(d->new_daddr), ntohs(fnat_dport(d->new_ports)),
 		   fnat_state_name(READ_ONCE(c->state)),
-		   fnat_conn_left(seq_net(seq), c));
+		   fnat_conn_left(fnat_seq_net(seq), c));
 	return 0;
 }
 

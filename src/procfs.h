@@ -2,7 +2,15 @@
 #ifndef FNAT_PROCFS_H
 #define FNAT_PROCFS_H
 
-struct fnat_net;
+#include <linux/seq_file_net.h>
+
+#include "fnat.h"
+
+/* The namespace that a file under /proc/net was opened in. */
+static inline struct fnat_net *fnat_seq_net(struct seq_file *seq)
+{
+	return fnat_net(seq_file_net(seq));
+}
 
 /* The files of @fn under /proc/net. 0 or -ENOMEM. */
 int fnat_procfs_init(struct fnat_net *fn);

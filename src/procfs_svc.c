@@ -11,11 +11,6 @@
 #include "sched.h"
 #include "svc.h"
 
-static struct fnat_net *seq_net(const struct seq_file *seq)
-{
-	return fnat_net(seq_file_net((struct seq_file *)seq));
-}
-
 /* A position above 0 is a service's id and one; the service is a record. */
 static struct fnat_svc *svc_at(struct fnat_net *fn, loff_t *pos)
 {
@@ -28,7 +23,7 @@ static struct fnat_svc *svc_at(struct fnat_net *fn, loff_t *pos)
 
 static void *svc_start(struct seq_file *seq, loff_t *pos)
 {
-	struct fnat_net *fn = seq_net(seq);
+	struct fnat_net *fn = fnat_seq_net(seq);
 
 	mutex_lock(&fn->cfg);
 	return *pos ? svc_at(fn, pos) : SEQ_START_TOKEN;
@@ -37,12 +32,12 @@ static void *svc_start(struct seq_file *seq, loff_t *pos)
 static void *svc_next(struct seq_file *seq, void *v, loff_t *pos)
 {
 	++*pos;
-	return svc_at(seq_net(seq), pos);
+	return svc_at(fnat_seq_net(seq), pos);
 }
 
 static void svc_stop(struct seq_file *seq, void *v)
 {
-	mutex_unlock(&seq_net(seq)->cfg);
+	mutex_unlock(&fnat_seq_net(seq)->cfg);
 }
 
 static int svc_show(struct seq_file *seq, void *v)
