@@ -29,11 +29,21 @@
 #define FNAT_CMD_NEW_LADDR	18
 #define FNAT_CMD_DEL_LADDR	19
 #define FNAT_CMD_GET_LADDR	20
-#define FNAT_CMD_MAX		FNAT_CMD_GET_LADDR
 
-/* Top-level attribute, a nest of FNAT_LADDR_ATTR_*. */
+/*
+ * Connections with all four of their addresses: a dump of one FNAT_CMD_ATTR_CONN
+ * nest per reply. The request may carry such a nest, too: only connections that
+ * agree with every attribute in it (PROTO to FWMARK below, without STATE) are
+ * sent. Nothing is held between two messages: connections that come or go while
+ * the dump runs may or may not be in it, all others are, once.
+ */
+#define FNAT_CMD_GET_CONN	64
+#define FNAT_CMD_MAX		FNAT_CMD_GET_CONN
+
+/* Top-level attributes: a nest of FNAT_LADDR_ATTR_*, one of FNAT_CONN_ATTR_*. */
 #define FNAT_CMD_ATTR_LADDR	7
-#define FNAT_CMD_ATTR_MAX	FNAT_CMD_ATTR_LADDR
+#define FNAT_CMD_ATTR_CONN	64
+#define FNAT_CMD_ATTR_MAX	FNAT_CMD_ATTR_CONN
 
 /* A local address. */
 #define FNAT_LADDR_ATTR_ADDR		1	/* binary, 4 or 16 bytes in, 16 out */
@@ -42,10 +52,48 @@
 #define FNAT_LADDR_ATTR_PAD		4
 #define FNAT_LADDR_ATTR_ADDR_LAST	64	/* binary, in: ADDR to here, inclusive */
 #define FNAT_LADDR_ATTR_AF		65	/* u16, AF_INET or AF_INET6 */
-#define FNAT_LADDR_ATTR_MAX		FNAT_LADDR_ATTR_AF
+/*
+ * u32, out: ports taken and left towards the real server (of the service; of
+ * any, in the default pool) towards which the fewest are left. Absent: none has
+ * been taken towards any.
+ */
+#define FNAT_LADDR_ATTR_PORTS_USED	66
+#define FNAT_LADDR_ATTR_PORTS_FREE	67
+#define FNAT_LADDR_ATTR_MAX		FNAT_LADDR_ATTR_PORTS_FREE
 
 /* The most addresses that one NEW_LADDR or DEL_LADDR may name. */
 #define FNAT_LADDR_RANGE_MAX		4096
+
+/*
+ * A connection. Addresses are 16 bytes out, 4 or 16 in; a filter by address
+ * needs AF (the default is AF_INET).
+ */
+#define FNAT_CONN_ATTR_AF		1	/* u16 */
+#define FNAT_CONN_ATTR_PROTO		2	/* u8, IPPROTO_TCP or IPPROTO_UDP */
+#define FNAT_CONN_ATTR_CADDR		3	/* client */
+#define FNAT_CONN_ATTR_CPORT		4	/* be16 */
+#define FNAT_CONN_ATTR_VADDR		5	/* VIP */
+#define FNAT_CONN_ATTR_VPORT		6	/* be16 */
+#define FNAT_CONN_ATTR_LADDR		7	/* LIP */
+#define FNAT_CONN_ATTR_LPORT		8	/* be16 */
+#define FNAT_CONN_ATTR_DADDR		9	/* real server */
+#define FNAT_CONN_ATTR_DPORT		10	/* be16 */
+#define FNAT_CONN_ATTR_FWMARK		11	/* u32, of its service; absent: none */
+#define FNAT_CONN_ATTR_STATE		12	/* string, at most 15 characters */
+#define FNAT_CONN_ATTR_EXPIRES		13	/* u32, seconds left */
+#define FNAT_CONN_ATTR_MAX		FNAT_CONN_ATTR_EXPIRES
+
+/*
+ * Of a SERVICE. In a request that lacks one it stays as it is (a new service:
+ * 0), so tools that know none of them take nothing away.
+ */
+#define FNAT_SVC_ATTR_SYNPROXY		64	/* u32, FNAT_SYNPROXY_* */
+#define FNAT_SVC_ATTR_EST_TIMEOUT	65	/* u32 s, established; 0: as --set says */
+#define FNAT_SVC_ATTR_MAX		FNAT_SVC_ATTR_EST_TIMEOUT
+
+#define FNAT_SYNPROXY_OFF		0
+#define FNAT_SYNPROXY_ON		1
+#define FNAT_SYNPROXY_AUTO		2	/* while there is a SYN flood */
 
 /* In a DEST reply: the forwarding method as it is (u32). */
 #define FNAT_DEST_ATTR_FWD_METHOD	64
@@ -55,5 +103,8 @@
 
 #define FNAT_FEATURE_FULLNAT		(1U << 0)	/* forwarding method 5 */
 #define FNAT_FEATURE_LADDR		(1U << 1)	/* commands 18 to 20 */
+#define FNAT_FEATURE_EST_TIMEOUT	(1U << 2)	/* FNAT_SVC_ATTR_EST_TIMEOUT */
+#define FNAT_FEATURE_CONN		(1U << 3)	/* FNAT_CMD_GET_CONN */
+#define FNAT_FEATURE_SYNPROXY		(1U << 4)	/* FNAT_SVC_ATTR_SYNPROXY */
 
 #endif /* _UAPI_LINUX_IP_VS_FULLNAT_H */
