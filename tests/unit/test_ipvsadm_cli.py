@@ -4,6 +4,10 @@ import pytest
 
 from ipvsadm import TOOLS, VIP, plain
 
+CONN_ONLY = ("The '{}' option selects connections: the 'list' command needs '-c' "
+             "with it")
+ONE_FAMILY = ("All addresses must be of one family, and -f needs -6 behind it to "
+              "mean IPv6")
 USAGE_ERRORS = {
     "-P": "You need to supply the 'laddr' option for the 'add-laddr' command",
     f"-P -t {VIP}":
@@ -40,6 +44,21 @@ USAGE_ERRORS = {
     f"-A -t {VIP} -V 5 --est-timeout 5": "multiple 'est-timeout' options specified",
     f"-a -t {VIP} -r 10.1.0.1 -V 5":
         "Illegal 'est-timeout' option with the 'add-server' command",
+    "-L --client 10.9.0.1": CONN_ONLY.format("client"),
+    f"-L -t {VIP} -r 10.1.0.1": CONN_ONLY.format("real-server"),
+    "-L -z 10.2.0.1 -n": CONN_ONLY.format("laddr"),
+    "-L --timeout -r 10.1.0.1": CONN_ONLY.format("real-server"),
+    f"-L --timeout -t {VIP}": "options conflicts in the list command",
+    f"-L -c -t {VIP} --stats": "options conflicts in the list command",
+    f"-A -t {VIP} --client 10.9.0.1":
+        "Illegal 'client' option with the 'add-service' command",
+    "-L -c -r 10.1.0.1:99999": "illegal real server address[:port] specified",
+    "-L -c -z 10.2.0.1-9": "illegal local address[:port] specified",
+    "-L -c --client 1234": "illegal client address[:port] specified",
+    "-L -c --client [2001:db8::1": "illegal client address[:port] specified",
+    "-L -c -r 10.1.0.1 --client 2001:db8::1": ONE_FAMILY,
+    f"-L -c -t {VIP} -z [2001:db8::1]:80": ONE_FAMILY,
+    "-L -c -f 1 -r 2001:db8::1": ONE_FAMILY,
     **{f"-A -t {VIP} -V {word}":
         f"illegal established timeout `{word}': give seconds, 0 to 2147483"
        for word in ("-1", "+5", "5s", "0x10", "2147484", "99999999999", "1e3", "1.5")},

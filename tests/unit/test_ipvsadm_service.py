@@ -4,9 +4,6 @@ from fake_kernel import (EST_TIMEOUT, HAS_FULLNAT, HAS_LADDR, NEW_SERVICE, SERVI
                          SET_SERVICE, u32)
 from ipvsadm import VIP
 
-NO_FULLNAT = ("This kernel's IPVS has no FULLNAT: remove ip_vs and load "
-              "ip_vs_fullnat\n")
-
 
 def service_line(host, *views):
     """The line of the only service in a listing."""
@@ -39,5 +36,7 @@ def test_established_timeout_needs_a_kernel_that_has_it(host):
         2, "This ip_vs_fullnat has no established timeout of a service: load a "
            "newer one\n")
     host.kernel.features = None
-    assert host.fails(f"-A -t {VIP} -V 90") == (2, NO_FULLNAT)
+    assert host.fails(f"-A -t {VIP} -V 90") == (
+        2, "This kernel's IPVS has no established timeout of a service: remove "
+           "ip_vs and load ip_vs_fullnat\n")
     assert not host.kernel.services
