@@ -44,6 +44,13 @@ USAGE_ERRORS = {
     f"-A -t {VIP} -V 5 --est-timeout 5": "multiple 'est-timeout' options specified",
     f"-a -t {VIP} -r 10.1.0.1 -V 5":
         "Illegal 'est-timeout' option with the 'add-server' command",
+    f"-a -t {VIP} -r 10.1.0.1 -j enable":
+        "Illegal 'synproxy' option with the 'add-server' command",
+    f"-A -t {VIP} -j enable --synproxy enable":
+        "multiple 'synproxy' options specified",
+    **{f"-E -t {VIP} -j {word}":
+        f"illegal SYN proxy mode `{word}': give enable, disable or auto"
+       for word in ("enableX", "en", "Enable", "on", "1", "autoo")},
     "-L --client 10.9.0.1": CONN_ONLY.format("client"),
     f"-L -t {VIP} -r 10.1.0.1": CONN_ONLY.format("real-server"),
     "-L -z 10.2.0.1 -n": CONN_ONLY.format("laddr"),

@@ -2,7 +2,7 @@
 """Saving, clearing and restoring the table."""
 import ipaddress
 
-from fake_kernel import DEL_LADDR, FLUSH
+from fake_kernel import DEL_LADDR, FLUSH, HAS_SYNPROXY
 from ipvsadm import RESTORE, SAVE
 
 SAVED = """\
@@ -14,10 +14,10 @@ SAVED = """\
 -a -t 10.0.0.1:80 -r 10.1.0.1:8080 -b -w 1
 -a -t 10.0.0.1:80 -r 10.1.0.2:80 -m -w 2 -x 100 -y 50
 -a -t 10.0.0.1:80 -r 10.1.0.3:80 -i -w 1 --tun-type gue --tun-port 99 --tun-csum -x 7
--A -t [2001:db8::1]:80 -s wlc
+-A -t [2001:db8::1]:80 -s wlc -p 90 -M 64 -V 2147483 -j enable
 -P -t [2001:db8::1]:80 -z 2001:db8::8-2001:db8::9
 -a -t [2001:db8::1]:80 -r [2001:db8::10]:80 -b -w 1
--A -f 3 -s rr -p 60 -M 255.255.255.0 -o -V 90
+-A -f 3 -s rr -p 60 -M 255.255.255.0 -o -V 90 -j auto
 -P -f 3 -z 10.2.0.9
 -A -f 4 -6 -s rr
 -P -f 4 -6 -z 2001:db8::1
@@ -25,6 +25,8 @@ SAVED = """\
 
 
 def test_save_clear_restore(host):
+    """Every word of a service, a server and a local address comes back."""
+    host.kernel.features |= HAS_SYNPROXY
     host.ok("-R", stdin=SAVED)
     assert host.ok("-Sn") == SAVED
     saved = host.ok("-n", tool=SAVE)

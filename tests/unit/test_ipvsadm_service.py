@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What is new of a service: the timeout of its established connections."""
-from fake_kernel import (EST_TIMEOUT, HAS_FULLNAT, HAS_LADDR, NEW_SERVICE, SERVICE,
-                         SET_SERVICE, u32)
+"""What is new of a service: SYN proxy, timeout of its established connections."""
+import pytest
+
+from fake_kernel import (EST_TIMEOUT, HAS_FULLNAT, HAS_LADDR, HAS_SYNPROXY,
+                         NEW_SERVICE, SERVICE, SET_SERVICE, SYNPROXY, u32)
 from ipvsadm import VIP
 
 
@@ -40,3 +42,35 @@ def test_established_timeout_needs_a_kernel_that_has_it(host):
         2, "This kernel's IPVS has no established timeout of a service: remove "
            "ip_vs and load ip_vs_fullnat\n")
     assert not host.kernel.services
+
+
+def test_synproxy_is_sent_when_given_and_only_then(host):
+    """In -A and -E; a plain -E leaves it as it is."""
+    host.kernel.features |= HAS_SYNPROXY
+    host.table(f"-A -t {VIP} -j enable", f"-E -t {VIP} --synproxy auto",
+               f"-E -t {VIP} -s rr", f"-E -t {VIP} -j disable", "-A -u 10.0.0.1:53")
+    sent = [r.attrs[SERVICE].get(SYNPROXY)
+            for r in host.kernel.sent(NEW_SERVICE, SET_SERVICE)]
+    assert sent == [u32(1), u32(2), None, u32(0), None]
+
+
+@pytest.mark.parametrize("mode, shown", [("enable", " synproxy"), ("disable", ""),
+                                         ("auto", " synproxy auto")])
+def test_synproxy_is_listed_and_saved_unless_off(host, mode, shown):
+    """As a flag word, and as the option that restores it."""
+    host.kernel.features |= HAS_SYNPROXY
+    host.table(f"-A -t {VIP} -s rr -j {mode} -V 5", f"-E -t {VIP} -s wrr")
+    assert service_line(host) == f"TCP  {VIP} wrr est 5{shown}"
+    saved = "" if mode == "disable" else f" -j {mode}"
+    assert host.ok("-Sn") == f"-A -t {VIP} -s wrr -V 5{saved}\n"
+
+
+def test_synproxy_before_the_kernel_has_it(host):
+    """The kernel answers in its own words; a stock one is not asked."""
+    assert host.fails(f"-A -t {VIP} -j auto") == (
+        255, "Operation not supported: no SYN proxy yet\n")
+    host.kernel.features = None
+    assert host.fails(f"-E -t {VIP} -j auto") == (
+        2, "This kernel's IPVS has no SYN proxy: remove ip_vs and load "
+           "ip_vs_fullnat\n")
+    assert len(host.kernel.sent(NEW_SERVICE, SET_SERVICE)) == 1
