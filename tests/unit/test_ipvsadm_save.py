@@ -2,7 +2,9 @@
 """Saving, clearing and restoring the table."""
 import ipaddress
 
-from fake_kernel import DEL_LADDR, FLUSH, HAS_SYNPROXY
+import pytest
+
+from fake_kernel import (DEL_LADDR, FLUSH, GET_INFO, HAS_SYNPROXY, NEW_DEST, NEW_SERVICE)
 from ipvsadm import RESTORE, SAVE
 
 SAVED = """\
@@ -19,8 +21,8 @@ SAVED = """\
 -a -t [2001:db8::1]:80 -r [2001:db8::10]:80 -b -w 1
 -A -f 3 -s rr -p 60 -M 255.255.255.0 -o -V 90 -j auto
 -P -f 3 -z 10.2.0.9
--A -f 4 -6 -s rr
--P -f 4 -6 -z 2001:db8::1
+-A -f 4294967295 -6 -s rr
+-P -f 4294967295 -6 -z 2001:db8::1
 """
 
 
@@ -60,3 +62,63 @@ def test_clear_without_pool_deletes_nothing(host):
     host.ok("-C")
     assert len(host.kernel.sent(FLUSH)) == 1
     assert not host.kernel.sent(DEL_LADDR)
+
+
+TABLE = """\
+# what was here before
+
+-A -t 10.0.0.1:80 -s rr
+-a -t 10.0.0.1:80 -r 10.1.0.1:80 -b -w 1
+"""
+
+
+@pytest.mark.parametrize("line, status, said", [
+    ("-A -t 10.0.0.1:80", 255, "Service already exists\n"),
+    ("-d -t 10.0.0.1:80 -r 10.1.0.9:80", 255, "No such destination\n"),
+    ("-a -t 10.0.0.1:80 -r 10.1.0.2:80 -b --frob", 255, "--frob: unknown option\n"),
+    ("-P -z 10.3.0.1-0", 2, "illegal local address `10.3.0.1-0': the range ends before "
+                            "it begins\n"),
+    ("-A", 2, "You need to supply the 'service-address' option for the 'add-service' "
+              "command\n"),
+    ("--frob", 255, "Try `{0} -h' or '{0} --help' for more information.\n")])
+def test_restore_says_which_line_failed(host, line, status, said):
+    """And fails as a whole; only what can't be read stops it, as ever."""
+    done = host.run("-R", stdin=TABLE + line + "\n-A -u 10.0.0.1:53 -s rr\n")
+    said = said.format(done.args[0])
+    assert (done.returncode, done.stderr) == (status, f"line 5: {said}")
+    goes_on = "already" in said or "No such" in said or "unknown option" in said
+    assert len(host.kernel.services) == (2 if goes_on else 1)
+
+
+def test_restore_numbers_the_lines_of_the_file(host):
+    """The script too, which leaves comments to ipvsadm -R."""
+    host.kernel.said[NEW_DEST] = (0, "nobody answers ARP")
+    done = host.run(tool=RESTORE, stdin=TABLE)
+    assert (done.returncode, done.stderr) == (0, "line 4: Warning: nobody answers ARP\n")
+    assert len(host.kernel.services) == 1
+
+
+def test_restore_takes_a_last_line_without_its_end(host):
+    """With and without a blank there, after a comment behind the words."""
+    host.ok("-R", stdin="-A -f 1 -s rr # one\n-A -f 2 -s rr")
+    host.ok("-R", stdin="-A -f 3 -s rr\n-A -f 4 -s rr ")
+    assert len(host.kernel.services) == 4
+
+
+def test_restore_asks_the_kernel_once_per_line(host):
+    """One socket, one look-up of the family and one GET_INFO for all of them."""
+    host.ok("-R", stdin="".join(
+        [f"-A -f {n} -s rr\n-a -f {n} -r 10.1.0.1 -b\n" for n in range(1, 201)]))
+    assert host.kernel.sockets == 1
+    assert len(host.kernel.requests) == 402
+    assert len(host.kernel.sent("resolve")) == len(host.kernel.sent(GET_INFO)) == 1
+    assert len(host.kernel.sent(NEW_SERVICE)) == len(host.kernel.sent(NEW_DEST)) == 200
+
+
+def test_a_listing_of_many_services_uses_one_socket(host):
+    """Requests with an answer, those without and dumps, one behind the other."""
+    host.ok("-R", stdin="".join(f"-A -f {n} -s rr\n" for n in range(1, 51)))
+    host.kernel.sockets = 0
+    assert len(host.ok("-Ln").splitlines()) == 53
+    assert len(host.ok("-G -f 7").splitlines()) == 2
+    assert host.kernel.sockets == 2

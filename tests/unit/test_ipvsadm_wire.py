@@ -25,9 +25,38 @@ def test_fullnat_on_the_wire_and_in_the_list(host):
         "  -> 10.1.0.1:8080                FullNat 3      0          0"
 
 
-def test_64_bit_statistics_of_a_server(host):
+def test_lists_are_sorted_as_numbers(host):
+    """Addresses and marks that differ by more than an int holds, too."""
+    vips = ["10.0.0.1", "192.0.2.1", "255.0.0.1"]
+    six = ["[2001:db8::1]", "[fe80::1]"]
+    marks = ["1", "2147483648", "4294967295"]
+    host.table(*(f"-A -t {vip}:80" for vip in vips[::-1] + six[::-1]),
+               *(f"-A -f {mark}" for mark in marks[::-1]),
+               *(f"-a -f 1 -r {vip}:80 -m" for vip in vips[::-1]))
+    words = [line.split()[1] for line in host.ok("-Ln").splitlines()[3:]]
+    assert words == [f"{vip}:80" for vip in vips + six] + [
+        "1", *(f"{vip}:80" for vip in vips), *marks[1:]]
+
+
+BIG = [2**63 + i for i in range(10)]
+
+
+@pytest.mark.parametrize("view, numbers", [("--stats", BIG[:5]), ("--rate", BIG[5:])])
+def test_64_bit_numbers_of_service_and_server(host, view, numbers):
+    """Exact to the last digit, each in its column."""
     host.table(f"-A -t {VIP}", f"-a -t {VIP} -r 10.1.0.1 -m")
-    assert host.ok("-Ln --stats --exact").split()[-5:] == ["5000000001"] * 5
+    host.kernel.stats = host.kernel.dest_stats = dict(enumerate(BIG, 1))
+    lines = host.ok(f"-Ln {view} --exact").splitlines()
+    assert lines[3].split()[-5:] == lines[4].split()[-5:] == list(map(str, numbers))
+
+
+@pytest.mark.parametrize("view", ["--stats", "--rate"])
+def test_large_numbers_are_rounded_for_servers_too(host, view):
+    """In columns that line up."""
+    host.table(f"-A -t {VIP}", f"-a -t {VIP} -r 10.1.0.1 -m")
+    host.kernel.stats = host.kernel.dest_stats = dict.fromkeys(range(1, 11), 5000000001)
+    lines = host.ok(f"-Ln {view}").splitlines()
+    assert lines[3][33:] == lines[4][33:] == "    5000M" * 5
 
 
 @pytest.mark.parametrize("line, cmds", [
