@@ -3,7 +3,8 @@
 
 PRELOAD turns a tool's generic netlink sockets into Unix ones that end in class
 Kernel, which knows the words of ours that it is told to know. So what talks to
-it needs neither root nor a module.
+it needs neither root nor a module. It also puts the file $FAKE_CONNS in the place of
+/proc/net/ip_vs_conn.
 """
 import errno
 import ipaddress
@@ -16,6 +17,7 @@ from collections import namedtuple
 PRELOAD = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -89,6 +91,15 @@ ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 	memcpy(msg->msg_name, &nl, sizeof(nl));
 	msg->msg_namelen = sizeof(nl);
 	return n;
+}
+
+FILE *fopen(const char *path, const char *mode)
+{
+	const char *conns = getenv("FAKE_CONNS");
+
+	if (conns && !strcmp(path, "/proc/net/ip_vs_conn"))
+		path = conns;
+	return REAL(fopen)(path, mode);
 }
 """
 

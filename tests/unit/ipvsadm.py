@@ -33,7 +33,9 @@ class Host:
     def __init__(self, tmp_path, preload):
         path = str(tmp_path / "kernel")
         self.kernel = Kernel(path)
-        self.env = dict(os.environ, LD_PRELOAD=str(preload), FAKE_KERNEL=path)
+        self.conn_file = tmp_path / "ip_vs_conn"    # of the kernel's /proc/net
+        self.env = dict(os.environ, LD_PRELOAD=str(preload), FAKE_KERNEL=path,
+                        FAKE_CONNS=str(self.conn_file))
 
     def run(self, *args, stdin="", tool=IPVSADM):
         """The completed process of TOOL with ARGS."""

@@ -51,6 +51,8 @@ USAGE_ERRORS = {
     **{f"-E -t {VIP} -j {word}":
         f"illegal SYN proxy mode `{word}': give enable, disable or auto"
        for word in ("enableX", "en", "Enable", "on", "1", "autoo")},
+    "-S --json": "Illegal 'json' option with the 'save' command",
+    f"-A -t {VIP} --json": "Illegal 'json' option with the 'add-service' command",
     "-L --client 10.9.0.1": CONN_ONLY.format("client"),
     f"-L -t {VIP} -r 10.1.0.1": CONN_ONLY.format("real-server"),
     "-L -z 10.2.0.1 -n": CONN_ONLY.format("laddr"),

@@ -22,6 +22,12 @@ MARK = conn(("203.0.113.9", 6), ("10.0.0.9", 1), ("10.2.0.1", 7), ("10.1.0.1", 1
 SIX = conn(("2001:db8::7", 40000), ("2001:db8::1", 80),
            ("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", 65535), ("2001:db8::a", 80))
 
+PROC = """\
+Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData
+TCP CB007107 9C40 0A000001 0050 0A010001 1F90 ESTABLISHED     898
+TCP 2001:0db8:0000:0000:0000:0000:0000:0007 0005 2001:0db8:0000:0000:0000:0000:0000:0001 0050 0A010001 0050 SYN_RECV          5
+"""
+
 NO_FILTERS = ("This kernel's IPVS has no filters for connections: remove ip_vs and "
               "load ip_vs_fullnat\n")
 
@@ -108,6 +114,14 @@ def test_filters_select(host):
 def test_other_kernels_are_listed_as_ever(host, features):
     """From /proc, without filters; a kernel that lacks the file is an error."""
     host.kernel.features = features
+    host.conn_file.write_text(PROC)
+    assert host.ok("-Lnc") == """\
+IPVS connection entries
+pro expire state       source             virtual            destination
+TCP 14:58  ESTABLISHED 203.0.113.7:40000  10.0.0.1:80        10.1.0.1:8080
+TCP 00:05  SYN_RECV    [2001:db8::7]:5    [2001:db8::1]:80   10.1.0.1:80
+"""
+    host.conn_file.unlink()
     assert host.fails("-Lnc") == (1, "cannot open file /proc/net/ip_vs_conn\n")
     status, said = host.fails("-Lnc --client 10.9.0.1")
     assert status == 2 and not host.kernel.sent(GET_CONN)
@@ -124,9 +138,9 @@ def test_a_dump_that_fails_at_its_end_fails(host):
     assert "10.2.0.1:1025" in done.stdout
 
 
-def list_all(host):
+def list_all(host, *options):
     """How many lines -Lnc prints, and the most memory that it had, in KiB."""
-    with subprocess.Popen([IPVSADM, "-Lnc"], env=host.env, stdout=subprocess.PIPE) as tool:
+    with subprocess.Popen([IPVSADM, "-Lnc", *options], env=host.env, stdout=subprocess.PIPE) as tool:
         lines = sum(1 for _ in tool.stdout)
         _, status, usage = os.wait4(tool.pid, 0)
         tool.returncode = status
@@ -134,11 +148,11 @@ def list_all(host):
     return lines, usage.ru_maxrss
 
 
-def test_a_million_connections_take_no_memory(host):
+def test_many_connections_take_no_memory(host):
     """Lines are printed as they come: as much memory as for forty."""
     host.kernel.conns = [WEB] * 40
     few, little = list_all(host)
-    host.kernel.repeat = 25000
+    host.kernel.repeat = 5000
     many, much = list_all(host)
-    assert (few, many) == (42, 1000002)
-    assert much < little + 4096, f"{little} KiB for forty, {much} KiB for a million"
+    assert (few, many) == (42, 200002)
+    assert much < little + 4096, f"{little} KiB for forty, {much} KiB for 200,000"
