@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """ipvsadm's command line: what it refuses before there is a kernel, and its help."""
+import re
+
 import pytest
 
-from ipvsadm import TOOLS, VIP, plain
+from ipvsadm import TOOLS, TOP, VIP, plain
 
 CONN_ONLY = ("The '{}' option selects connections: the 'list' command needs '-c' "
              "with it")
@@ -90,8 +92,20 @@ def test_help_and_version_need_no_kernel():
     assert "FULLNAT" in plain("--version").stdout
 
 
-def test_manual_has_every_long_option_of_ours():
-    text = (TOOLS / "ipvsadm.8").read_text(encoding="latin-1")
-    for word in ("--fullnat", "--laddr", "--add-laddr", "--del-laddr",
-                 "--get-laddr"):
-        assert word in text
+def test_every_option_is_described():
+    """Help, manual and completion know each that the tool takes."""
+    source = (TOOLS / "ipvsadm-1.31/ipvsadm.c").read_text(encoding="latin-1")
+    options = {f"--{name}" for name in
+               re.findall(r"\{ \"([a-z0-9-]+)\", (?:'|for_server)", source)}
+    assert len(options) > 60
+    for text in (plain("--help").stdout,
+                 (TOOLS / "ipvsadm.8").read_text(encoding="latin-1"),
+                 (TOP / "tools/ipvsadm/ipvsadm.bash-completion").read_text()):
+        assert not options - set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text))
+
+
+@pytest.mark.parametrize("words", ["add virtual service", "-j enable|disable|auto",
+                                   "without a service to the default pool",
+                                   "of all services and the default pool"])
+def test_help_says(words):
+    assert words in plain("--help").stdout

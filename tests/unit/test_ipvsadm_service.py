@@ -74,3 +74,32 @@ def test_synproxy_before_the_kernel_has_it(host):
         2, "This kernel's IPVS has no SYN proxy: remove ip_vs and load "
            "ip_vs_fullnat\n")
     assert len(host.kernel.sent(NEW_SERVICE, SET_SERVICE)) == 1
+
+
+def test_edit_takes_away_what_it_does_not_say_except_ours(host):
+    """Upstream's words fall back to their defaults, -V and -j stay."""
+    host.kernel.features |= HAS_SYNPROXY
+    host.table("-A -u 10.0.0.1:53 -s sh -b sh-port -p 60 -M 255.255.0.0 --pe sip -o "
+               "-V 5 -j auto", "-E -u 10.0.0.1:53 -p 90")
+    assert host.ok("-Sn") == "-A -u 10.0.0.1:53 -s wlc -p 90 -V 5 -j auto\n"
+    host.table("-E -u 10.0.0.1:53 -s rr")
+    assert host.ok("-Sn") == "-A -u 10.0.0.1:53 -s rr -V 5 -j auto\n"
+
+
+def test_services_by_mark_round_trip(host):
+    """Of both families, with every word of a service and local addresses."""
+    saved = """\
+-A -f 7 -s rr -p 60 -M 255.255.0.0 --pe sip -o -V 90
+-P -f 7 -z 10.2.0.1-10.2.0.9
+-a -f 7 -r 10.1.0.1:0 -b -w 1
+-A -f 7 -6 -s mh -p 60 -M 64 -o -b mh-port
+-P -f 7 -6 -z 2001:db8::1
+-a -f 7 -6 -r [2001:db8::a]:0 -b -w 1
+"""
+    host.ok("-R", stdin=saved)
+    assert host.ok("-Sn") == saved
+    host.table("-Q -f 7 -z 10.2.0.1-9", "-Q -f 7 -6 -z 2001:db8::1")
+    assert [line.split() for line in host.ok("-G").splitlines()[1:]] == [
+        ["FWM:7", "0"], ["FWM:7/ipv6", "0"], ["default", "0"]]
+    assert host.ok("-Ln").splitlines()[3] == \
+        "FWM  7 rr persistent 60 mask 255.255.0.0 pe sip ops est 90"
