@@ -2,6 +2,7 @@
 """ipvsadm -Lc: connections with all of their addresses."""
 import errno
 import os
+import re
 import socket
 import subprocess
 
@@ -50,9 +51,11 @@ TCP 00:59    SYN_RECV    203.0.113.8:5         10.0.0.1:80           -          
 
 def test_ipv6_connections_line_up_and_leave_ipv4_alone(host):
     """A column of IPv6 addresses becomes as wide as it must and stays so."""
-    host.kernel.conns = [SIX, WEB, SIX]
-    _, title, six, web, again = host.ok("-Lnc").splitlines()
-    assert again == six
+    wide = ("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", 65535)
+    host.kernel.conns = [conn(wide, wide, wide, wide), WEB, SIX]
+    _, title, first, web, six = host.ok("-Lnc").splitlines()
+    assert [m.start() for m in re.finditer(r"\S+", first)] == [
+        m.start() for m in re.finditer(r"\S+", six)]
     assert web.index("10.2.0.1") == title.index("local")
     assert six.split()[3:] == ["[2001:db8::7]:40000", "[2001:db8::1]:80",
                                "[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:65535",

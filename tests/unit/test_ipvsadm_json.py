@@ -11,7 +11,7 @@ from fake_kernel import HAS_SYNPROXY, u8, u16, u32
 from ipvsadm import TOOLS, VIP, compile_c
 from test_ipvsadm_conn import MARK, MASQ, PROC, SIX, WEB, list_all
 
-BIG = [2**64 - 1 - i for i in range(10)]
+BIG = [2**64 - 2**40 - i for i in range(10)]
 NAMES = ["conns", "in_packets", "out_packets", "in_bytes", "out_bytes"]
 STATS = {"stats": dict(zip(NAMES, BIG[:5])), "rates": dict(zip(NAMES, BIG[5:]))}
 DEST = {"family": "ipv4", "forwarding": "fullnat", "weight": 1, "upper_threshold": 0,

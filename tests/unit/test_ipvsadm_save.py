@@ -99,9 +99,9 @@ def test_restore_numbers_the_lines_of_the_file(host):
 
 
 def test_restore_takes_a_last_line_without_its_end(host):
-    """With and without a blank there, after a comment behind the words."""
+    """With and without blanks there, after a comment behind the words."""
     host.ok("-R", stdin="-A -f 1 -s rr # one\n-A -f 2 -s rr")
-    host.ok("-R", stdin="-A -f 3 -s rr\n-A -f 4 -s rr ")
+    host.ok("-R", stdin="-A -f 3 -s rr\n-A -f 4 -s rr  ")
     assert len(host.kernel.services) == 4
 
 
