@@ -6,6 +6,7 @@
 #ifndef FNAT_COMPAT_H
 #define FNAT_COMPAT_H
 
+#include <linux/rcupdate_wait.h> /* cond_resched_rcu(), from sched.h before 6.2 */
 #include <linux/skbuff.h>
 #ifdef FNAT_HAVE_NET_GSO_H
 #include <net/gso.h>
@@ -22,6 +23,22 @@
 #define CTL_CONST const
 #else
 #define CTL_CONST
+#endif
+
+/*
+ * From 6.6 on the entries of a table are counted, the empty one at its end not
+ * among them; before, that one ended the table.
+ */
+#ifndef FNAT_HAVE_NET_SYSCTL_SZ
+#define register_net_sysctl_sz(net, path, table, n)	\
+	register_net_sysctl(net, path, table)
+#endif
+
+/* The attributes of the request that a dump answers moved in 6.6. */
+#ifdef FNAT_HAVE_GENL_INFO_DUMP
+#define fnat_genl_dump_attrs(cb)	(genl_info_dump(cb)->attrs)
+#else
+#define fnat_genl_dump_attrs(cb)	(genl_dumpit_info(cb)->attrs)
 #endif
 
 #undef pr_fmt
