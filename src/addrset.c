@@ -114,8 +114,16 @@ void fnat_addrset_del(struct fnat_addrset *s, enum fnat_addr_kind kind, u16 af,
 	spin_unlock_bh(&s->lock);
 }
 
-bool fnat_addrset_has(const struct fnat_addrset *s, u16 af,
-		      const union nf_inet_addr *addr)
+bool fnat_addrset_has(const struct fnat_addrset *s, enum fnat_addr_kind kind,
+		      u16 af, const union nf_inet_addr *addr)
+{
+	const struct entry *e = find(s, af, addr);
+
+	return e && e->kind == kind;
+}
+
+bool fnat_addrset_has_any(const struct fnat_addrset *s, u16 af,
+			  const union nf_inet_addr *addr)
 {
 	return find(s, af, addr);
 }

@@ -42,9 +42,11 @@ int fnat_addrset_add(struct fnat_addrset *s, enum fnat_addr_kind kind, u16 af,
 void fnat_addrset_del(struct fnat_addrset *s, enum fnat_addr_kind kind, u16 af,
 		      const union nf_inet_addr *addr);
 
-/* Whether @addr is ours, a VIP or a LIP. RCU. */
-bool fnat_addrset_has(const struct fnat_addrset *s, u16 af,
-		      const union nf_inet_addr *addr);
+/* Whether @addr is ours: as a @kind, or as either. RCU. */
+bool fnat_addrset_has(const struct fnat_addrset *s, enum fnat_addr_kind kind,
+		      u16 af, const union nf_inet_addr *addr);
+bool fnat_addrset_has_any(const struct fnat_addrset *s, u16 af,
+			  const union nf_inet_addr *addr);
 
 /* False only if the IPv4 address @addr is certainly not ours. */
 static inline bool fnat_addrset_maybe4(const struct fnat_addrset *s,

@@ -6,6 +6,8 @@
 #include "dest.h"
 #include "lport.h"
 #include "pkt.h"
+#include "svc.h"
+#include "trace.h"
 
 #define BUCKET_LOCK	0	/* bit of struct fnat_bucket.head */
 
@@ -26,12 +28,15 @@ void fnat_conn_cache_exit(void)
 
 int fnat_conn_tab_init(struct fnat_net *fn)
 {
-	fn->conn_tab = kvcalloc(1UL << fnat_conn_tab_bits,
-				sizeof(*fn->conn_tab), GFP_KERNEL);
-	if (!fn->conn_tab)
+	struct fnat_bucket *tab = kvcalloc(1UL << fnat_conn_tab_bits,
+					   sizeof(*tab), GFP_KERNEL);
+
+	if (!tab)
 		return -ENOMEM;
 	fn->conn_mask = (1U << fnat_conn_tab_bits) - 1;
 	get_random_bytes(&fn->conn_key, sizeof(fn->conn_key));
+	/* Listings and defences look for it without a lock. */
+	smp_store_release(&fn->conn_tab, tab);
 	return 0;
 }
 
@@ -162,23 +167,41 @@ static void return_lport(struct fnat_net *fn, struct fnat_conn *c)
 	fnat_lport_put(fn, c->lports, c->port_index);
 }
 
+bool fnat_conn_get_template(struct fnat_conn *tmpl)
+{
+	return refcount_inc_not_zero(&tmpl->children);
+}
+
+void fnat_conn_put_template(struct fnat_conn *tmpl)
+{
+	if (tmpl && refcount_dec_and_test(&tmpl->children))
+		call_rcu(&tmpl->rcu, free_rcu);
+}
+
 /* Gives back what @c holds; packets may still be reading it. */
 static void release(struct fnat_net *fn, struct fnat_conn *c)
 {
 	int i;
 
+	trace_fnat_conn_free(c, c->state);
+	atomic_dec(&fn->nr_conns);
+	if (c->flags & FNAT_CONN_TEMPLATE) {
+		fnat_dest_unpersist(c->dest);
+		fnat_conn_put_template(c);
+		return;
+	}
 	for (i = 0; i < 2; i++)
 		dst_release(rcu_dereference_protected(c->dir[i].dst, true));
 	return_lport(fn, c);
 	fnat_dest_unbind(c->dest, c->flags & FNAT_CONN_INACTIVE);
-	atomic_dec(&fn->nr_conns);
+	fnat_conn_put_template(c->tmpl);
 	call_rcu(&c->rcu, free_rcu);
 }
 
 static void fill(struct fnat_conn *c, const struct fnat_pkt *p,
 		 const struct fnat_lport *lport)
 {
-	const struct fnat_rs *rs = c->dest->rs;
+	__be16 rport = c->dest->port ?: fnat_dport(p->ports);
 	struct fnat_dir *in = &c->dir[FNAT_C2S];
 	struct fnat_dir *out = &c->dir[FNAT_S2C];
 
@@ -186,21 +209,20 @@ static void fill(struct fnat_conn *c, const struct fnat_pkt *p,
 	in->daddr = p->daddr.ip;
 	in->ports = p->ports;
 	in->new_saddr = lport->laddr;
-	in->new_daddr = rs->addr.ip;
-	in->new_ports = fnat_ports(lport->port, rs->port);
+	in->new_daddr = c->dest->addr.ip;
+	in->new_ports = fnat_ports(lport->port, rport);
 	in->l3mdev = p->l3mdev;
 	in->proto = p->proto;
 
 	out->saddr = in->new_daddr;
 	out->daddr = in->new_saddr;
-	out->ports = fnat_ports(rs->port, lport->port);
+	out->ports = fnat_ports(rport, lport->port);
 	out->new_saddr = in->daddr;
 	out->new_daddr = in->saddr;
 	out->new_ports = fnat_ports(fnat_dport(p->ports),
 				    fnat_sport(p->ports));
 	out->l3mdev = p->l3mdev;
 	out->proto = p->proto;
-	out->flags = FNAT_DIR_S2C;
 
 	/*
 	 * The server sees sequence numbers of ours, for the client's belong to
@@ -213,23 +235,69 @@ static void fill(struct fnat_conn *c, const struct fnat_pkt *p,
 	}
 }
 
-struct fnat_conn *fnat_conn_new(const struct fnat_pkt *p,
-				struct fnat_dest *dest,
-				const struct fnat_lport *lport)
+/* What all connections and templates begin with; NULL: no memory. */
+static struct fnat_conn *alloc(struct fnat_net *fn, struct fnat_dest *dest)
 {
 	struct fnat_conn *c = kmem_cache_zalloc(conn_cache, GFP_ATOMIC);
 
 	if (!c)
 		return NULL;
 	c->dest = dest;
-	c->lports = lport->map;
-	c->port_index = lport->index;
 	c->stamp = fnat_now();
 	c->wheel = smp_processor_id();
-	c->state = p->proto == IPPROTO_UDP ? FNAT_S_UDP : FNAT_TCP_S_SYN_RECV;
 	spin_lock_init(&c->lock);
+	c->dir[FNAT_S2C].flags = FNAT_DIR_S2C;
+	atomic_inc(&fn->nr_conns);
+	return c;
+}
+
+static enum fnat_state first_state(const struct fnat_conn *c, u8 proto)
+{
+	if (proto == IPPROTO_TCP)
+		return FNAT_TCP_S_SYN_RECV;
+	return c->flags & FNAT_CONN_ONEPACKET ? FNAT_S_UDP_ASKED : FNAT_S_UDP;
+}
+
+struct fnat_conn *fnat_conn_new(const struct fnat_pkt *p,
+				struct fnat_dest *dest,
+				const struct fnat_lport *lport,
+				struct fnat_conn *tmpl)
+{
+	struct fnat_conn *c = alloc(p->fn, dest);
+
+	if (!c)
+		return NULL;
+	if (p->proto == IPPROTO_UDP &&
+	    fnat_svc_has(dest->svc, IP_VS_SVC_F_ONEPACKET))
+		c->flags = FNAT_CONN_ONEPACKET;
+	c->lports = lport->map;
+	c->port_index = lport->index;
+	c->tmpl = tmpl;
+	c->state = first_state(c, p->proto);
 	fill(c, p, lport);
-	atomic_inc(&p->fn->nr_conns);
+	return c;
+}
+
+struct fnat_conn *fnat_conn_new_template(const struct fnat_pkt *key,
+					 struct fnat_dest *dest)
+{
+	struct fnat_conn *c = alloc(key->fn, dest);
+	struct fnat_dir *d;
+
+	if (!c)
+		return NULL;
+	c->flags = FNAT_CONN_TEMPLATE;
+	c->state = FNAT_TCP_S_NONE;
+	refcount_set(&c->children, 1);
+	d = &c->dir[FNAT_C2S];
+	d->saddr = key->saddr.ip;
+	d->daddr = key->daddr.ip;
+	d->ports = key->ports;
+	d->l3mdev = key->l3mdev;
+	d->proto = key->proto;
+	d->new_daddr = dest->addr.ip;
+	d->new_ports = fnat_ports(0, dest->port);
+	fnat_dest_persist(dest);
 	return c;
 }
 
@@ -252,35 +320,50 @@ static void abandon(struct fnat_net *fn, struct fnat_conn *c)
 	release(fn, c);
 }
 
+/*
+ * A template answers no packet, and every datagram of a one-packet service is
+ * the first: neither is found from both sides.
+ */
+static bool hangs(const struct fnat_conn *c, enum fnat_which side)
+{
+	return !(c->flags & (side == FNAT_S2C ? FNAT_CONN_TEMPLATE :
+						FNAT_CONN_ONEPACKET));
+}
+
 struct fnat_dir *fnat_conn_publish(struct fnat_net *fn, struct fnat_conn *c)
 {
 	struct fnat_dir *other;
 
 	/*
-	 * The server's side first: whoever finds the client's may send. Its
-	 * key is ours alone, for the port is, and no VIP is a LIP.
+	 * The server's side first: whoever finds the client's may send. Where
+	 * dests have no port of their own, two maps may give out the same.
 	 */
-	if (WARN_ON_ONCE(link(fn, &c->dir[FNAT_S2C]))) {
+	if (hangs(c, FNAT_S2C) && link(fn, &c->dir[FNAT_S2C])) {
 		abandon(fn, c);
 		return NULL;
 	}
-	other = link(fn, &c->dir[FNAT_C2S]);
+	other = hangs(c, FNAT_C2S) ? link(fn, &c->dir[FNAT_C2S]) : NULL;
 	if (other) {
-		unlink(fn, &c->dir[FNAT_S2C]);
+		if (hangs(c, FNAT_S2C))
+			unlink(fn, &c->dir[FNAT_S2C]);
 		abandon(fn, c);
 		return other;
 	}
+	trace_fnat_conn_new(c, c->state);
 	fnat_wheel_add(fn, c);
 	return &c->dir[FNAT_C2S];
 }
 
 void fnat_conn_kill(struct fnat_net *fn, struct fnat_conn *c)
 {
+	int i;
+
 	if (!die(c))
 		return;
 	fnat_wheel_del(fn, c);
-	unlink(fn, &c->dir[FNAT_C2S]);
-	unlink(fn, &c->dir[FNAT_S2C]);
+	for (i = 0; i < 2; i++)
+		if (hangs(c, i))
+			unlink(fn, &c->dir[i]);
 	release(fn, c);
 }
 
@@ -292,6 +375,7 @@ void fnat_conn_set_state(struct fnat_net *fn, struct fnat_conn *c,
 	lockdep_assert_held(&c->lock);
 	if (c->flags & FNAT_CONN_DEAD)
 		return;
+	trace_fnat_conn_state(c, s);
 	WRITE_ONCE(c->state, s);
 	if (inactive != !!(c->flags & FNAT_CONN_INACTIVE)) {
 		c->flags ^= FNAT_CONN_INACTIVE;
@@ -303,8 +387,14 @@ void fnat_conn_set_state(struct fnat_net *fn, struct fnat_conn *c,
 struct fnat_dir *fnat_conn_next(const struct fnat_net *fn, u32 b,
 				struct fnat_dir *d)
 {
+	struct fnat_conn *c = d ? fnat_dir_conn(d) : NULL;
+
+	/* One-packet connections hang by the server's side only. */
+	if (d && !hangs(c, FNAT_C2S))
+		d = &c->dir[FNAT_S2C];
 	d = d ? rcu_dereference(d->next) : first(&fn->conn_tab[b]);
-	while (d && fnat_dir_which(d) != FNAT_C2S)
+	while (d && fnat_dir_which(d) != FNAT_C2S &&
+	       hangs(fnat_dir_conn(d), FNAT_C2S))
 		d = rcu_dereference(d->next);
-	return d;
+	return d ? &fnat_dir_conn(d)->dir[FNAT_C2S] : NULL;
 }

@@ -66,7 +66,12 @@ enum {
 	FNAT_CONN_DEAD		= 0x01,	/* under lock; nobody may revive it */
 	FNAT_CONN_INACTIVE	= 0x02,	/* under lock; counted as InActConn */
 	FNAT_CONN_DOUBTED	= 0x04,	/* under lock; CLOSE, if the RST was taken */
+	FNAT_CONN_TEMPLATE	= 0x08,	/* fixed; see persist.h */
+	FNAT_CONN_ONEPACKET	= 0x10,	/* fixed; of one datagram and its answer */
 };
+
+/* In the key of a template, which no packet can have; with the protocol. */
+#define FNAT_PROTO_TEMPLATE	0x80
 
 struct fnat_conn {
 	struct fnat_dir		dir[2];		/* by enum fnat_which */
@@ -80,7 +85,11 @@ struct fnat_conn {
 	u16			port_index;	/* in @lports */
 	/* For what both directions may change at once; outside the wheel's. */
 	spinlock_t		lock;
-	struct fnat_lports	*lports;	/* where its LIP port came from */
+	union {
+		struct fnat_lports	*lports;	/* where its LIP port came from */
+		refcount_t		children;	/* template: and itself */
+	};
+	struct fnat_conn	*tmpl;		/* we hold a reference; or NULL */
 	u16			wheel;		/* the CPU that made it */
 	union {
 		struct hlist_node	due_node;	/* while it lives */
@@ -118,17 +127,31 @@ void fnat_conn_tab_exit(struct fnat_net *fn);	/* all are dead by now */
 struct fnat_dir *fnat_conn_find(const struct fnat_pkt *p);
 
 /*
- * A connection for @p, the first of its flow, to @dest by @lport. It takes over
- * the caller's references to both unless NULL comes back: no memory.
+ * A connection for @p, the first of its flow, to @dest by @lport, controlled by
+ * @tmpl or NULL. It takes over the caller's references to all three unless NULL
+ * comes back: no memory.
  */
 struct fnat_conn *fnat_conn_new(const struct fnat_pkt *p,
 				struct fnat_dest *dest,
-				const struct fnat_lport *lport);
+				const struct fnat_lport *lport,
+				struct fnat_conn *tmpl);
+
+/*
+ * A template that @key, which no packet has, finds: to @dest, which the caller
+ * has bound and which gets a reference more. NULL: no memory.
+ */
+struct fnat_conn *fnat_conn_new_template(const struct fnat_pkt *key,
+					 struct fnat_dest *dest);
+
+/* A reference to @tmpl; false if it is gone. RCU. And back, in any context. */
+bool fnat_conn_get_template(struct fnat_conn *tmpl);
+void fnat_conn_put_template(struct fnat_conn *tmpl);
 
 /*
  * Puts @c into the table and on the wheel. If another CPU was faster with the
  * same flow, @c is freed. Returns the client's direction of the connection
- * that packets will find; NULL, which is a bug, if they could find none. RCU,
+ * that packets will find; NULL, and @c is freed, if the server's packets could
+ * not be told from those of another connection: such a port is no use. RCU,
  * bottom halves off.
  */
 struct fnat_dir *fnat_conn_publish(struct fnat_net *fn, struct fnat_conn *c);
@@ -141,8 +164,8 @@ void fnat_conn_set_state(struct fnat_net *fn, struct fnat_conn *c,
 			 enum fnat_state s);
 
 /*
- * For listings: the client's directions in bucket @b, one after the other;
- * NULL at the end. RCU.
+ * For listings: the client's directions of what hangs in bucket @b, each
+ * connection in one bucket only, one after the other; NULL at the end. RCU.
  */
 struct fnat_dir *fnat_conn_next(const struct fnat_net *fn, u32 b,
 				struct fnat_dir *d);
@@ -169,6 +192,9 @@ static inline u32 fnat_now(void)
 	return (u32)ktime_get_seconds();
 }
 
+/* Seconds that @c, as it is now, lives on after a packet. */
+u32 fnat_conn_timeout(const struct fnat_net *fn, const struct fnat_conn *c);
+
 /* Seconds until @c expires if nothing more comes; 0 if it is due. */
 u32 fnat_conn_left(const struct fnat_net *fn, const struct fnat_conn *c);
 
@@ -181,7 +207,7 @@ static inline void fnat_conn_touch(struct fnat_net *fn, struct fnat_conn *c)
 		return;
 	WRITE_ONCE(c->stamp, now);
 	/* Timeouts may have been lowered by hand. */
-	if ((s32)(READ_ONCE(c->due) - now - fn->timeout[c->state]) > 0)
+	if ((s32)(READ_ONCE(c->due) - now - fnat_conn_timeout(fn, c)) > 0)
 		fnat_wheel_hurry(fn, c);
 }
 

@@ -36,11 +36,12 @@ static int replace_set(struct fnat_svc *svc, struct fnat_dest *add,
 	u32 i;
 
 	set = kvzalloc(struct_size(set, v, room) +
-		       svc->sched->slots * sizeof(*set->slot), GFP_KERNEL);
+		       svc->opts.sched->slots * sizeof(*set->slot),
+		       GFP_KERNEL);
 	if (!set)
 		return -ENOMEM;
-	set->sched = svc->sched;
-	set->flags = svc->flags;
+	set->sched = svc->opts.sched;
+	set->flags = svc->opts.flags;
 	set->slot = (u16 *)&set->v[room];
 	for (i = 0; old && i < old->n; i++)
 		if (old->v[i] != del)
@@ -83,6 +84,12 @@ static void set_opts(struct fnat_dest *d, const struct fnat_dest_opts *opts)
 	WRITE_ONCE(d->opts.l_thresh, opts->l_thresh);
 }
 
+static bool same_end(const struct fnat_dest *d, const union nf_inet_addr *addr,
+		     __be16 port)
+{
+	return d->port == port && nf_inet_addr_cmp(&d->addr, addr);
+}
+
 struct fnat_dest *fnat_dest_find(const struct fnat_svc *svc,
 				 const union nf_inet_addr *addr, __be16 port)
 {
@@ -90,8 +97,7 @@ struct fnat_dest *fnat_dest_find(const struct fnat_svc *svc,
 	u32 i;
 
 	for (i = 0; set && i < set->n; i++)
-		if (set->v[i]->rs->port == port &&
-		    nf_inet_addr_cmp(&set->v[i]->rs->addr, addr))
+		if (same_end(set->v[i], addr, port))
 			return set->v[i];
 	return NULL;
 }
@@ -104,61 +110,115 @@ static void free_rcu(struct rcu_head *head)
 	kfree(d);
 }
 
-/* Any context: the last connection may have ended in softirq. */
-static void put(struct fnat_dest *d)
+static void put_rs(struct fnat_dest *d)
 {
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(d->rs); i++)
+		if (d->rs[i])
+			fnat_rs_put(d->svc->fn, d->rs[i]);
+}
+
+void fnat_dest_hold(struct fnat_dest *d)
+{
+	refcount_inc(&d->refs);
+}
+
+/* Any context: the last connection may have ended in softirq. */
+void fnat_dest_put(struct fnat_dest *d)
+{
+	struct fnat_svc *svc = d->svc;
+
 	if (!refcount_dec_and_test(&d->refs))
 		return;
-	fnat_rs_put(d->svc->fn, d->rs);
-	fnat_svc_put(d->svc);
+	spin_lock_bh(&svc->gone_lock);
+	list_del(&d->gone);
+	spin_unlock_bh(&svc->gone_lock);
+	put_rs(d);
+	fnat_svc_put(svc);
 	call_rcu(&d->rcu, free_rcu);
 }
 
-int fnat_dest_add(struct fnat_svc *svc, const union nf_inet_addr *addr,
-		  __be16 port, const struct fnat_dest_opts *opts,
-		  struct netlink_ext_ack *ea)
+/* Its real server, for each protocol that the service has. -ENOMEM. */
+static int get_rs(struct fnat_dest *d)
 {
-	struct fnat_dest *d;
-	int err;
+	static const u8 protos[] = { IPPROTO_TCP, IPPROTO_UDP };
+	const struct fnat_svc_key *key = &d->svc->key;
+	struct fnat_net *fn = d->svc->fn;
+	int i;
 
-	err = check_opts(opts, ea);
-	if (err)
-		return err;
-	if (fnat_dest_find(svc, addr, port))
-		return -EEXIST;
-	if (current_set(svc) && current_set(svc)->n >= FNAT_DESTS_MAX) {
-		NL_SET_ERR_MSG(ea, "A service has at most 65535 real servers");
-		return -EINVAL;
+	for (i = 0; i < ARRAY_SIZE(protos); i++) {
+		if (!key->fwmark && key->proto != protos[i])
+			continue;
+		d->rs[i] = fnat_rs_get(fn, key->af, protos[i], &d->addr,
+				       d->port);
+		if (!d->rs[i]) {
+			put_rs(d);
+			return -ENOMEM;
+		}
+		/* Not known to be out of ports. */
+		atomic_set(&d->port_freed[i],
+			   atomic_read(&fn->lport_freed) - 1);
 	}
-
-	d = kzalloc(sizeof(*d), GFP_KERNEL);
-	if (!d)
-		return -ENOMEM;
-	err = fnat_stats_init(&d->stats);
-	if (err)
-		goto free_dest;
-	err = -ENOMEM;
-	d->rs = fnat_rs_get(svc->fn, svc->key.af, svc->key.proto, addr, port);
-	if (!d->rs)
-		goto exit_stats;
-	d->svc = svc;
-	/* Not known to be out of ports. */
-	atomic_set(&d->port_freed, atomic_read(&svc->fn->lport_freed) - 1);
-	refcount_set(&d->refs, 1);
-	set_opts(d, opts);
-	err = replace_set(svc, d, NULL);
-	if (err)
-		goto put_rs;
-	fnat_svc_hold(svc);
 	return 0;
+}
 
-put_rs:
-	fnat_rs_put(svc->fn, d->rs);
+/* A new dest, in no set, with one reference; NULL: no memory. */
+static struct fnat_dest *create(struct fnat_svc *svc,
+				const union nf_inet_addr *addr, __be16 port)
+{
+	struct fnat_dest *d = kzalloc(sizeof(*d), GFP_KERNEL);
+
+	if (!d)
+		return NULL;
+	d->svc = svc;
+	d->addr = *addr;
+	d->port = port;
+	INIT_LIST_HEAD(&d->gone);
+	refcount_set(&d->refs, 1);
+	if (fnat_stats_init(&d->stats))
+		goto free_dest;
+	if (get_rs(d))
+		goto exit_stats;
+	fnat_svc_hold(svc);
+	return d;
+
 exit_stats:
 	fnat_stats_exit(&d->stats);
 free_dest:
 	kfree(d);
-	return err;
+	return NULL;
+}
+
+/* The same of one that was removed and still drains; NULL if there is none. */
+static struct fnat_dest *revive(struct fnat_svc *svc,
+				const union nf_inet_addr *addr, __be16 port)
+{
+	struct fnat_dest *d, *found = NULL;
+
+	spin_lock_bh(&svc->gone_lock);
+	list_for_each_entry(d, &svc->gone, gone) {
+		if (same_end(d, addr, port) &&
+		    refcount_inc_not_zero(&d->refs)) {
+			list_del_init(&d->gone);
+			found = d;
+			break;
+		}
+	}
+	spin_unlock_bh(&svc->gone_lock);
+	if (found)
+		fnat_stats_zero(&found->stats);
+	return found;
+}
+
+/* @d, which is in no set any more, drains. Gives up the set's reference. */
+static void retire(struct fnat_dest *d)
+{
+	WRITE_ONCE(d->removed, true);
+	spin_lock_bh(&d->svc->gone_lock);
+	list_add(&d->gone, &d->svc->gone);
+	spin_unlock_bh(&d->svc->gone_lock);
+	fnat_dest_put(d);
 }
 
 /* Upstream's hysteresis: on at the upper threshold, off below the lower. */
@@ -178,6 +238,38 @@ static void judge_load(struct fnat_dest *d)
 		WRITE_ONCE(d->overloaded, true);
 	else if (lower ? n < lower : n < upper - upper / 4)
 		WRITE_ONCE(d->overloaded, false);
+}
+
+int fnat_dest_add(struct fnat_svc *svc, const union nf_inet_addr *addr,
+		  __be16 port, const struct fnat_dest_opts *opts,
+		  struct netlink_ext_ack *ea)
+{
+	struct fnat_dest *d;
+	int err;
+
+	err = check_opts(opts, ea);
+	if (err)
+		return err;
+	if (fnat_dest_find(svc, addr, port))
+		return -EEXIST;
+	if (current_set(svc) && current_set(svc)->n >= FNAT_DESTS_MAX) {
+		NL_SET_ERR_MSG(ea, "A service has at most 65535 real servers");
+		return -EINVAL;
+	}
+
+	d = revive(svc, addr, port) ?: create(svc, addr, port);
+	if (!d)
+		return -ENOMEM;
+	set_opts(d, opts);
+	d->id = ++svc->fn->last_dest_id;
+	err = replace_set(svc, d, NULL);
+	if (err) {
+		retire(d);
+		return err;
+	}
+	WRITE_ONCE(d->removed, false);
+	judge_load(d);
+	return 0;
 }
 
 int fnat_dest_edit(struct fnat_svc *svc, const union nf_inet_addr *addr,
@@ -218,7 +310,7 @@ int fnat_dest_del(struct fnat_svc *svc, const union nf_inet_addr *addr,
 	err = replace_set(svc, NULL, d);
 	if (err)
 		return err;
-	put(d);
+	retire(d);
 	return 0;
 }
 
@@ -236,7 +328,7 @@ void fnat_dest_flush(struct fnat_svc *svc)
 		return;
 	RCU_INIT_POINTER(svc->dests, NULL);
 	for (i = 0; i < set->n; i++)
-		put(set->v[i]);
+		retire(set->v[i]);
 	kvfree_rcu(set, rcu);
 }
 
@@ -253,7 +345,19 @@ void fnat_dest_unbind(struct fnat_dest *d, bool inactive)
 {
 	atomic_dec(inactive ? &d->inactive : &d->active);
 	judge_load(d);
-	put(d);
+	fnat_dest_put(d);
+}
+
+void fnat_dest_persist(struct fnat_dest *d)
+{
+	fnat_dest_hold(d);
+	atomic_inc(&d->persistent);
+}
+
+void fnat_dest_unpersist(struct fnat_dest *d)
+{
+	atomic_dec(&d->persistent);
+	fnat_dest_put(d);
 }
 
 void fnat_dest_moved(struct fnat_dest *d, bool inactive)

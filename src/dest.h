@@ -7,6 +7,7 @@
 #define FNAT_DEST_H
 
 #include <linux/gcd.h>
+#include <linux/in.h>
 #include <linux/netlink.h>
 #include <linux/refcount.h>
 
@@ -25,23 +26,36 @@ struct fnat_dest_opts {
 
 struct fnat_dest {
 	struct fnat_svc		*svc;		/* we hold a reference */
-	struct fnat_rs		*rs;		/* we hold a reference */
+	struct fnat_stats	stats;
 	struct fnat_dest_opts	opts;		/* written under fn->cfg */
-	int			last_weight;	/* above 0; under fn->cfg */
 	bool			overloaded;	/* past u_thresh */
+	bool			removed;	/* it drains */
 	atomic_t		active;		/* connections, by state */
 	atomic_t		inactive;
-	atomic_t		port_freed;	/* see fnat_lport_get() */
-	struct fnat_stats	stats;
+	atomic_t		persistent;	/* templates */
 	refcount_t		refs;		/* the list and connections */
+	union nf_inet_addr	addr;
+	__be16			port;		/* 0: the client's */
+	/* Of TCP and of UDP, where the service has it; with references. */
+	struct fnat_rs		*rs[2];
+	atomic_t		port_freed[2];	/* see fnat_lport_get() */
+	int			last_weight;	/* above 0; under fn->cfg */
+	u64			id;		/* rises within a set */
+	struct list_head	gone;		/* in svc->gone, under its lock */
 	struct rcu_head		rcu;
 };
+
+/* Which of a pair by protocol is @proto's. */
+static inline int fnat_dest_proto(u8 proto)
+{
+	return proto == IPPROTO_UDP;
+}
 
 /* A service's dests as the scheduler sees them; replaced, never changed. */
 struct fnat_dests {
 	struct rcu_head		rcu;
 	const struct fnat_sched	*sched;		/* whom it is made for */
-	u32			flags;		/* IP_VS_SVC_F_SCHED* */
+	u32			flags;		/* of FNAT_SVC_FLAGS */
 	u32			n;
 	int			gcd;		/* of the weights above 0 */
 	u16			*slot;		/* sched->slots indices into v */
@@ -52,7 +66,8 @@ struct fnat_dests {
 
 /*
  * The commands; caller holds fn->cfg. Each leaves everything as it was unless
- * it returns 0. -EEXIST, -ENOENT, -EINVAL, -ERANGE, -ENOMEM, with a sentence
+ * it returns 0. A dest that is added while it still drains takes its connections
+ * back. -EEXIST, -ENOENT, -EINVAL, -ERANGE, -ENOMEM, with a sentence
  * in @ea where the number does not say it all.
  */
 int fnat_dest_add(struct fnat_svc *svc, const union nf_inet_addr *addr,
@@ -82,6 +97,17 @@ bool fnat_dest_bind(struct fnat_dest *d);
 
 /* Undoes that. @inactive: which way the connection was counted last. */
 void fnat_dest_unbind(struct fnat_dest *d, bool inactive);
+
+/*
+ * A template that sends clients to @d, which the caller has bound: one more, and
+ * a reference for it; one less.
+ */
+void fnat_dest_persist(struct fnat_dest *d);
+void fnat_dest_unpersist(struct fnat_dest *d);
+
+/* References of other kinds; any context. */
+void fnat_dest_hold(struct fnat_dest *d);
+void fnat_dest_put(struct fnat_dest *d);
 
 /* A connection of @d has become inactive, or active again. */
 void fnat_dest_moved(struct fnat_dest *d, bool inactive);

@@ -10,6 +10,8 @@
 #include <linux/slab.h>
 
 #include "conn.h"
+#include "dest.h"
+#include "svc.h"
 
 #define SLOTS	1024	/* seconds ahead; what expires later comes by twice */
 
@@ -23,11 +25,39 @@ struct fnat_wheel {
 	struct hlist_head	slot[SLOTS];
 };
 
+/* A template whose connections are up is looked at so often. */
+#define TEMPLATE_AGAIN	60
+
+static u32 template_timeout(const struct fnat_dest *dest)
+{
+	/* Nobody is sent there any more. */
+	if (READ_ONCE(dest->removed))
+		return 0;
+	return READ_ONCE(dest->svc->opts.timeout);
+}
+
+u32 fnat_conn_timeout(const struct fnat_net *fn, const struct fnat_conn *c)
+{
+	enum fnat_state state = READ_ONCE(c->state);
+	u32 own;
+
+	if (c->flags & FNAT_CONN_TEMPLATE)
+		return template_timeout(c->dest);
+	own = READ_ONCE(c->dest->svc->opts.est_timeout);
+	if (own && (state == FNAT_TCP_S_ESTABLISHED || state == FNAT_S_UDP))
+		return own;
+	if (state == FNAT_TCP_S_SYN_RECV && READ_ONCE(fn->defence.secure_tcp))
+		return min_t(u32, READ_ONCE(fn->timeout[state]),
+			     FNAT_SECURE_SYN_RECV);
+	return READ_ONCE(fn->timeout[state]);
+}
+
 u32 fnat_conn_left(const struct fnat_net *fn, const struct fnat_conn *c)
 {
-	s32 left = READ_ONCE(c->stamp) + fn->timeout[READ_ONCE(c->state)] -
-		   fnat_now();
+	s32 left = READ_ONCE(c->stamp) + fnat_conn_timeout(fn, c) - fnat_now();
 
+	if (c->flags & FNAT_CONN_TEMPLATE && refcount_read(&c->children) > 1)
+		return max(left, TEMPLATE_AGAIN);
 	return max(left, 0);
 }
 

@@ -17,6 +17,7 @@
 #include <linux/ip_vs_fullnat.h>
 
 #include "addrset.h"
+#include "defence.h"
 #include "stats.h"
 #include "tcp_state.h"
 
@@ -35,6 +36,19 @@ struct fnat_bucket;
 struct fnat_laddrs;
 struct fnat_wheel;
 
+/* fullnat_timestamp: what becomes of the timestamps that a client's SYN offers. */
+enum {
+	FNAT_TIMESTAMP_PASS,
+	FNAT_TIMESTAMP_STRIP,
+};
+
+/* expire_nodest_conn: connections whose dest has been removed. */
+enum {
+	FNAT_NODEST_DROP,	/* lose their packets until it comes back */
+	FNAT_NODEST_EXPIRE,	/* end with the next packet */
+	FNAT_NODEST_DRAIN,	/* go on */
+};
+
 /* Tunables of net.ipv4.vs; single words, read without a lock. */
 struct fnat_tunables {
 	int	masq_is_fullnat;	/* fullnat_masq */
@@ -42,6 +56,21 @@ struct fnat_tunables {
 	int	conn_max;
 	int	lport_min;
 	int	lport_max;
+	int	conntrack;
+	int	fast_xmit;
+	int	timestamp;		/* fullnat_timestamp */
+	int	expire_nodest_conn;
+	int	expire_quiescent_template;
+	int	lblc_expiration;	/* s */
+	int	lblcr_expiration;
+	int	drop_entry;		/* defence.c */
+	int	drop_packet;
+	int	secure_tcp;
+	int	amemthresh;		/* pages */
+	int	am_droprate;
+	int	defence_tcp_drop;
+	int	defence_udp_drop;
+	int	defence_frag_drop;
 };
 
 struct fnat_net {
@@ -66,28 +95,35 @@ struct fnat_net {
 	atomic_t		nr_conns;
 	struct fnat_wheel	*wheel;		/* one per possible CPU */
 	atomic_t		lport_freed;	/* see fnat_lport_get() */
+	atomic_t		nr_catchall;	/* services of port 0 */
+	struct fnat_defence	defence;
 
 	/* Configuration: one writer at a time. */
 	struct mutex		cfg;		/* services, dests, LIPs */
 	struct xarray		svcs;		/* in order of creation */
 	u32			svc_next_id;
+	u64			last_dest_id;
 	struct hlist_head	*rs_tab;
 	struct list_head	rs_list;
 	struct hlist_head	*laddr_tab;
 	struct ida		laddr_ids;
 	bool			hooked;		/* packets reach us */
+	bool			mark_hooked;	/* those with a mark once more */
 
 	/*
-	 * Services that exist, listed or draining. When the last one goes, and
-	 * when a LIP or a real server has died, @reap tidies up.
+	 * Services that exist, listed or draining, and of these the ones by
+	 * firewall mark. When the last one goes, and when a LIP or a real
+	 * server has died, @reap tidies up.
 	 */
 	atomic_t		nr_svcs;
+	atomic_t		nr_marks;
 	struct llist_head	dead_laddrs;
 	struct llist_head	dead_rs;
 	struct work_struct	reap;
 	struct delayed_work	estimate;	/* est.c */
 
 	struct nf_hook_ops	hook_ops;
+	struct nf_hook_ops	mark_hook_ops;
 	struct ctl_table	*ctl_table;
 	struct ctl_table_header	*ctl_header;
 };

@@ -2,8 +2,9 @@
 /*
  * Where packets enter, and the story of a packet.
  *
- * One hook, at PRE_ROUTING just before conntrack: ACLs in the raw table,
- * NOTRACK and defragmentation come first, and what we take is never tracked.
+ * At PRE_ROUTING just before conntrack: ACLs in the raw table, NOTRACK and
+ * defragmentation come first, and what we take is never tracked. While there
+ * is a service by firewall mark, once more behind the mangle table.
  * Both directions enter here, so a VIP need not be an address of the host.
  * Every packet ends in one of three ways: it is not ours and goes on
  * untouched, it is dropped with its reason counted, or it is sent.
@@ -14,12 +15,13 @@
 #include <net/route.h>
 
 #include "conn.h"
+#include "defence.h"
 #include "dest.h"
 #include "hook.h"
 #include "lport.h"
+#include "persist.h"
 #include "pkt.h"
 #include "refuse.h"
-#include "sched.h"
 #include "svc.h"
 #include "track.h"
 #include "xlate.h"
@@ -44,26 +46,33 @@ static bool reopens(const struct fnat_pkt *p, const struct fnat_dir *d,
 	       !(c->flags & FNAT_CONN_DOUBTED) && fnat_pkt_intact(p);
 }
 
+static void count_conn(const struct fnat_pkt *p, const struct fnat_dest *dest)
+{
+	fnat_stats_conn(&p->fn->total);
+	fnat_stats_conn(&dest->svc->stats);
+	fnat_stats_conn(&dest->stats);
+}
+
 /* A connection with everything it needs; or NULL and *@why. */
 static struct fnat_conn *connect(const struct fnat_pkt *p,
 				 struct fnat_svc *svc, enum fnat_event *why)
 {
 	struct fnat_net *fn = p->fn;
 	struct fnat_lport lport;
+	struct fnat_conn *tmpl;
 	struct fnat_dest *dest;
 	struct fnat_conn *c;
 
 	*why = FNAT_DROP_CONN_MAX;
 	if (atomic_read(&fn->nr_conns) >= READ_ONCE(fn->tune.conn_max))
 		return NULL;
-	*why = FNAT_DROP_NO_DEST;
-	dest = fnat_sched_pick(svc, p);
+	dest = fnat_persist_pick(svc, p, &tmpl, why);
 	if (!dest)
 		return NULL;
 	if (!fnat_lport_get(p, dest, &lport, why))
 		goto unbind_dest;
 	*why = FNAT_DROP_MEMORY;
-	c = fnat_conn_new(p, dest, &lport);
+	c = fnat_conn_new(p, dest, &lport, tmpl);
 	if (!c)
 		goto put_lport;
 	return c;
@@ -72,66 +81,109 @@ put_lport:
 	fnat_lport_put(fn, lport.map, lport.index);
 unbind_dest:
 	fnat_dest_unbind(dest, false);
+	fnat_conn_put_template(tmpl);
+	return NULL;
+}
+
+/* Ports to try where two maps may give out the same. */
+#define CLASHES	16
+
+/*
+ * The direction of a connection of @svc that @p opens, which may be another
+ * CPU's; or NULL and *@why.
+ */
+static struct fnat_dir *open(const struct fnat_pkt *p, struct fnat_svc *svc,
+			     enum fnat_event *why)
+{
+	struct fnat_conn *c;
+	struct fnat_dir *d;
+	int tries;
+
+	for (tries = 0; tries < CLASHES; tries++) {
+		c = connect(p, svc, why);
+		if (!c)
+			return NULL;
+		d = fnat_conn_publish(p->fn, c);
+		if (d && fnat_dir_conn(d) == c)
+			count_conn(p, c->dest);
+		if (d)
+			return d;
+		fnat_count(p->fn, FNAT_EV_PORT_CLASH);
+	}
+	*why = FNAT_DROP_NO_PORT;
 	return NULL;
 }
 
 /*
  * A segment of a connection that we do not know (any more). The stack answers
  * it if the VIP is the host's; if not it would go back to where it came from,
- * and come here again.
+ * and come here again. What is only marked may well be on its way elsewhere.
  */
-static unsigned int stray(const struct fnat_pkt *p)
+static unsigned int stray(const struct fnat_pkt *p, const struct fnat_svc *svc)
 {
+	if (svc->key.fwmark)
+		return NF_ACCEPT;
+	if (READ_ONCE(p->fn->tune.defence_tcp_drop))
+		return fnat_drop(p, FNAT_DROP_DEFENCE_TCP);
+	if (inet_addr_type(p->fn->net, p->daddr.ip) != RTN_LOCAL)
+		return fnat_drop(p, FNAT_EV_STRAY);
 	fnat_count(p->fn, FNAT_EV_STRAY);
-	return inet_addr_type(p->fn->net, p->daddr.ip) == RTN_LOCAL ?
-	       NF_ACCEPT : NF_DROP;
+	return NF_ACCEPT;
 }
 
-static void count_conn(const struct fnat_pkt *p, const struct fnat_dest *dest)
+/* What keeps @p, which opens a connection, from it; FNAT_EV_MAX: nothing. */
+static enum fnat_event objection(const struct fnat_pkt *p)
 {
-	fnat_stats_conn(&p->fn->total);
-	fnat_stats_conn(&dest->svc->stats);
-	fnat_stats_conn(&dest->stats);
+	if (fnat_pkt_source_forged(p))
+		return FNAT_DROP_SOURCE;
+	if (p->proto == IPPROTO_TCP && !fnat_pkt_intact(p))
+		return FNAT_DROP_CORRUPT;
+	if (fnat_defence_thins(p->fn))
+		return FNAT_DROP_PACKET;
+	return FNAT_EV_MAX;
 }
 
 /*
- * The direction of a connection that @p opens; or NULL and the verdict, which
- * for what is not ours is NF_ACCEPT.
+ * The direction of a connection to @svc (NULL: to no service) that @p opens; or
+ * NULL and the verdict, which for what is not ours is NF_ACCEPT.
  */
 static struct fnat_dir *first_packet(const struct fnat_pkt *p,
+				     struct fnat_svc *svc,
 				     unsigned int *verdict)
 {
-	struct fnat_svc *svc = fnat_svc_of(p);
 	enum fnat_event why;
-	struct fnat_conn *c;
 	struct fnat_dir *d;
 
-	*verdict = NF_ACCEPT;
-	if (!svc)
+	if (!svc) {
+		*verdict = fnat_defence_verdict(p);
 		return NULL;
+	}
 	if (!opens(p)) {
-		*verdict = stray(p);
+		*verdict = stray(p, svc);
 		return NULL;
 	}
-	if (fnat_pkt_source_forged(p)) {
-		*verdict = fnat_drop(p, FNAT_DROP_SOURCE);
+	why = objection(p);
+	if (why != FNAT_EV_MAX) {
+		*verdict = fnat_drop(p, why);
 		return NULL;
 	}
-	if (p->proto == IPPROTO_TCP && !fnat_pkt_intact(p)) {
-		*verdict = fnat_drop(p, FNAT_DROP_CORRUPT);
-		return NULL;
-	}
-	c = connect(p, svc, &why);
-	if (!c) {
-		*verdict = fnat_refuse(p, why);
-		return NULL;
-	}
-	d = fnat_conn_publish(p->fn, c);
+	d = open(p, svc, &why);
 	if (!d)
-		*verdict = fnat_drop(p, FNAT_DROP_NO_PORT);
-	else if (fnat_dir_conn(d) == c)
-		count_conn(p, c->dest);
+		*verdict = fnat_refuse(p, why);
 	return d;
+}
+
+/*
+ * Whether @p, whose dest has been removed, is to go no further; the connection
+ * may end with that.
+ */
+static bool abandoned(const struct fnat_pkt *p, struct fnat_conn *c)
+{
+	int mode = READ_ONCE(p->fn->tune.expire_nodest_conn);
+
+	if (mode == FNAT_NODEST_EXPIRE)
+		fnat_conn_kill(p->fn, c);
+	return mode != FNAT_NODEST_DRAIN;
 }
 
 static void count_packet(const struct fnat_pkt *p, const struct fnat_dir *d,
@@ -150,6 +202,9 @@ static unsigned int forward(const struct fnat_pkt *p, struct fnat_dir *d)
 	struct rtable *rt;
 	bool whole;
 
+	if (unlikely(READ_ONCE(fnat_dir_conn(d)->dest->removed)) &&
+	    abandoned(p, fnat_dir_conn(d)))
+		return fnat_drop(p, FNAT_DROP_DEST_GONE);
 	rt = fnat_route(p, d);
 	if (unlikely(!rt))
 		return fnat_drop(p, FNAT_DROP_NO_ROUTE);
@@ -170,52 +225,114 @@ static unsigned int forward(const struct fnat_pkt *p, struct fnat_dir *d)
 	return fnat_xmit(p, rt, whole);
 }
 
-static unsigned int story(void *priv, struct sk_buff *skb,
-			  const struct nf_hook_state *state)
+/* What becomes of @p; @find tells which service a new connection is for. */
+static __always_inline
+unsigned int tell(const struct fnat_pkt *p,
+		  struct fnat_svc *(*find)(const struct fnat_pkt *p))
 {
 	unsigned int verdict;
 	struct fnat_dir *d;
-	struct fnat_pkt p;
 
-	if (!fnat_pkt_parse(&p, priv, skb, state))
-		return NF_ACCEPT;
-
-	d = fnat_conn_find(&p);
-	if (d && reopens(&p, d, fnat_dir_conn(d))) {
-		fnat_count(p.fn, FNAT_EV_REOPENED);
-		fnat_conn_kill(p.fn, fnat_dir_conn(d));
+	d = fnat_conn_find(p);
+	if (d && reopens(p, d, fnat_dir_conn(d))) {
+		fnat_count(p->fn, FNAT_EV_REOPENED);
+		fnat_conn_kill(p->fn, fnat_dir_conn(d));
 		d = NULL;
 	}
 	if (!d)
-		d = first_packet(&p, &verdict);
+		d = first_packet(p, find(p), &verdict);
 	if (!d)
 		return verdict;
-	return forward(&p, d);
+	return forward(p, d);
 }
 
-int fnat_hook_init(struct fnat_net *fn)
+static unsigned int story(void *priv, struct sk_buff *skb,
+			  const struct nf_hook_state *state)
+{
+	struct fnat_net *fn = priv;
+	struct fnat_pkt p;
+
+	if (!fnat_addrset_maybe4(&fn->addrs, ip_hdr(skb)->daddr))
+		return NF_ACCEPT;
+	if (unlikely(ip_is_fragment(ip_hdr(skb))))
+		return fnat_defence_fragment(fn, skb);
+	if (!fnat_pkt_parse(&p, fn, skb, state))
+		return NF_ACCEPT;
+	return tell(&p, fnat_svc_of);
+}
+
+/*
+ * Packets with a firewall mark, once more: the mangle table has spoken, and
+ * nobody has taken them by their address.
+ */
+static unsigned int marked(void *priv, struct sk_buff *skb,
+			   const struct nf_hook_state *state)
+{
+	struct fnat_pkt p;
+
+	if (!skb->mark || ip_is_fragment(ip_hdr(skb)) ||
+	    !fnat_pkt_parse(&p, priv, skb, state))
+		return NF_ACCEPT;
+	return tell(&p, fnat_svc_marked);
+}
+
+static int add_hook(struct fnat_net *fn, struct nf_hook_ops *ops, bool *up,
+		    nf_hookfn *fnc, int priority)
 {
 	int err;
 
 	lockdep_assert_held(&fn->cfg);
-	if (fn->hooked)
+	if (*up)
 		return 0;
-	fn->hook_ops = (struct nf_hook_ops) {
-		.hook		= story,
+	*ops = (struct nf_hook_ops) {
+		.hook		= fnc,
 		.priv		= fn,
 		.pf		= NFPROTO_IPV4,
 		.hooknum	= NF_INET_PRE_ROUTING,
-		.priority	= NF_IP_PRI_CONNTRACK - 1,
+		.priority	= priority,
 	};
-	err = nf_register_net_hook(fn->net, &fn->hook_ops);
-	fn->hooked = !err;
+	err = nf_register_net_hook(fn->net, ops);
+	*up = !err;
 	return err;
+}
+
+static void del_hook(struct fnat_net *fn, struct nf_hook_ops *ops, bool *up)
+{
+	if (!*up)
+		return;
+	nf_unregister_net_hook(fn->net, ops);
+	*up = false;
+}
+
+int fnat_hook_init(struct fnat_net *fn)
+{
+	int err = add_hook(fn, &fn->hook_ops, &fn->hooked, story,
+			   NF_IP_PRI_CONNTRACK - 1);
+
+	if (err || !atomic_read(&fn->nr_marks))
+		return err;
+	return add_hook(fn, &fn->mark_hook_ops, &fn->mark_hooked, marked,
+			NF_IP_PRI_MANGLE + 1);
+}
+
+void fnat_hook_trim(struct fnat_net *fn)
+{
+	bool all = !atomic_read(&fn->nr_svcs);
+	bool marks = !atomic_read(&fn->nr_marks);
+
+	lockdep_assert_held(&fn->cfg);
+	if (!(all && fn->hooked) && !(marks && fn->mark_hooked))
+		return;
+	if (marks)
+		del_hook(fn, &fn->mark_hook_ops, &fn->mark_hooked);
+	if (all)
+		del_hook(fn, &fn->hook_ops, &fn->hooked);
+	/* Packets may still be in the hook, and readers in its ops. */
+	synchronize_net();
 }
 
 void fnat_hook_exit(struct fnat_net *fn)
 {
-	if (!fn->hooked)
-		return;
-	nf_unregister_net_hook(fn->net, &fn->hook_ops);
-	fn->hooked = false;
+	del_hook(fn, &fn->mark_hook_ops, &fn->mark_hooked);
+	del_hook(fn, &fn->hook_ops, &fn->hooked);
 }

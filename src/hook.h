@@ -10,6 +10,9 @@ struct fnat_net;
  * period. Calling either twice is harmless.
  */
 int fnat_hook_init(struct fnat_net *fn);
+
+/* Takes away what no service needs any more. Sleeps; caller holds fn->cfg. */
+void fnat_hook_trim(struct fnat_net *fn);
 void fnat_hook_exit(struct fnat_net *fn);
 
 #endif /* FNAT_HOOK_H */

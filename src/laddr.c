@@ -80,7 +80,7 @@ static bool near_dest(struct fnat_net *fn, const struct fnat_svc *svc,
 	rcu_read_lock();
 	set = svc ? rcu_dereference(svc->dests) : NULL;
 	for (i = 0; set && i < set->n && !found; i++) {
-		struct flowi4 fl4 = { .daddr = set->v[i]->rs->addr.ip };
+		struct flowi4 fl4 = { .daddr = set->v[i]->addr.ip };
 		struct rtable *rt = ip_route_output_key(fn->net, &fl4);
 
 		found = covers(range, fl4.daddr);
@@ -202,6 +202,17 @@ static bool has_any(const struct fnat_laddrs *set,
 	return false;
 }
 
+u32 fnat_laddrs_after(const struct fnat_laddrs *set, u16 af,
+		      const union nf_inet_addr *addr)
+{
+	u32 i = 0;
+
+	while (set && i < set->n &&
+	       ntohl(set->v[i]->addr.ip) <= ntohl(addr->ip))
+		i++;
+	return i;
+}
+
 static void publish(struct fnat_net *fn, struct fnat_laddrs __rcu **slot,
 		    struct fnat_laddrs *set)
 {
@@ -223,8 +234,8 @@ int fnat_laddr_add(struct fnat_net *fn, struct fnat_svc *svc,
 	struct fnat_laddrs *old = current_set(fn, slot);
 	u32 had = old ? old->n : 0;
 	struct fnat_laddrs *set;
+	u32 i, below;
 	int err;
-	u32 i;
 
 	if (has_any(old, range)) {
 		NL_SET_ERR_MSG(ea,
@@ -248,24 +259,30 @@ int fnat_laddr_add(struct fnat_net *fn, struct fnat_svc *svc,
 	set = kvzalloc(struct_size(set, v, had + range->n), GFP_KERNEL);
 	if (!set)
 		return -ENOMEM;
-	if (had)
-		memcpy(set->v, old->v, had * sizeof(set->v[0]));
-	for (set->n = had; set->n < had + range->n; set->n++) {
-		union nf_inet_addr addr = nth(range, set->n - had);
+	below = fnat_laddrs_after(old, range->af, &range->first);
+	for (; set->n < range->n; set->n++) {
+		union nf_inet_addr addr = nth(range, set->n);
+		struct fnat_laddr *l = find_or_make(fn, range->af, &addr);
 
-		set->v[set->n] = find_or_make(fn, range->af, &addr);
-		err = PTR_ERR_OR_ZERO(set->v[set->n]);
+		err = PTR_ERR_OR_ZERO(l);
 		if (err)
 			goto put_laddrs;
+		set->v[below + set->n] = l;
 	}
+	if (had) {
+		memcpy(set->v, old->v, below * sizeof(set->v[0]));
+		memcpy(&set->v[below + range->n], &old->v[below],
+		       (had - below) * sizeof(set->v[0]));
+	}
+	set->n += had;
 	publish(fn, slot, set);
 	return 0;
 
 put_laddrs:
 	if (err == -EBUSY)
 		NL_SET_ERR_MSG(ea, "This address is a VIP: a LIP needs another");
-	while (set->n > had)
-		fnat_laddr_put(fn, set->v[--set->n]);
+	while (set->n)
+		fnat_laddr_put(fn, set->v[below + --set->n]);
 	kvfree(set);
 	return err;
 }

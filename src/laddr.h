@@ -27,7 +27,7 @@ struct fnat_laddr {
 	struct rcu_head		rcu;
 };
 
-/* The LIPs of a service or of the pool; replaced, never changed. */
+/* The LIPs of a service or of the pool, by address; replaced, never changed. */
 struct fnat_laddrs {
 	struct rcu_head		rcu;
 	u32			n;
@@ -59,6 +59,10 @@ void fnat_laddrs_drop(struct fnat_net *fn, struct fnat_laddrs __rcu **slot);
 
 /* The set that serves @svc: its own or the pool; NULL if that is empty. RCU. */
 const struct fnat_laddrs *fnat_laddrs_of(const struct fnat_svc *svc);
+
+/* How many of @set (NULL: none) are not above @addr. */
+u32 fnat_laddrs_after(const struct fnat_laddrs *set, u16 af,
+		      const union nf_inet_addr *addr);
 
 /* A reference to @l, unless it is gone. RCU. */
 static inline bool fnat_laddr_get(struct fnat_laddr *l)

@@ -295,6 +295,7 @@ static bool try_laddr(struct fnat_net *fn, struct fnat_rs *rs,
 bool fnat_lport_get(const struct fnat_pkt *p, struct fnat_dest *dest,
 		    struct fnat_lport *lport, enum fnat_event *why)
 {
+	int which = fnat_dest_proto(p->proto);
 	struct fnat_net *fn = p->fn;
 	int freed = atomic_read(&fn->lport_freed);
 	const struct fnat_laddrs *set;
@@ -307,7 +308,7 @@ bool fnat_lport_get(const struct fnat_pkt *p, struct fnat_dest *dest,
 	if (!set)
 		return false;
 	*why = FNAT_DROP_NO_PORT;
-	if (atomic_read(&dest->port_freed) == freed)
+	if (atomic_read(&dest->port_freed[which]) == freed)
 		return false;
 
 	start = hsiphash_3u32((__force u32)p->saddr.ip, (__force u32)p->ports,
@@ -317,13 +318,25 @@ bool fnat_lport_get(const struct fnat_pkt *p, struct fnat_dest *dest,
 
 		if (!fnat_laddr_get(l))
 			continue;
-		if (try_laddr(fn, dest->rs, l, lport, why))
+		if (try_laddr(fn, dest->rs[which], l, lport, why))
 			return true;
 		fnat_laddr_put(fn, l);
 	}
 	if (*why == FNAT_DROP_NO_PORT)
-		atomic_set(&dest->port_freed, freed);
+		atomic_set(&dest->port_freed[which], freed);
 	return false;
+}
+
+bool fnat_lport_room(struct fnat_rs *rs, const struct fnat_laddr *l, u32 *used,
+		     u32 *left)
+{
+	const struct fnat_lports *map = xa_load(&rs->maps, l->id);
+
+	if (!map)
+		return false;
+	*used = READ_ONCE(map->used);
+	*left = map->order.n - *used;
+	return true;
 }
 
 void fnat_lport_put(struct fnat_net *fn, struct fnat_lports *map, u16 index)

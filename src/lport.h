@@ -64,6 +64,13 @@ struct fnat_lport {
 bool fnat_lport_get(const struct fnat_pkt *p, struct fnat_dest *dest,
 		    struct fnat_lport *lport, enum fnat_event *why);
 
+/*
+ * Ports of @l in use towards @rs, and left. False: none was ever taken. Caller
+ * holds fn->cfg.
+ */
+bool fnat_lport_room(struct fnat_rs *rs, const struct fnat_laddr *l, u32 *used,
+		     u32 *left);
+
 /* Gives back what @map gave as @index. Any context. */
 void fnat_lport_put(struct fnat_net *fn, struct fnat_lports *map, u16 index);
 

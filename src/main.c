@@ -84,11 +84,7 @@ static void reap(struct work_struct *work)
 	struct fnat_net *fn = container_of(work, struct fnat_net, reap);
 
 	mutex_lock(&fn->cfg);
-	if (fn->hooked && !atomic_read(&fn->nr_svcs)) {
-		fnat_hook_exit(fn);
-		/* Packets may still be in the hook, and readers in its ops. */
-		synchronize_net();
-	}
+	fnat_hook_trim(fn);
 	fnat_laddr_reap(fn);
 	fnat_rs_reap(fn);
 	mutex_unlock(&fn->cfg);
@@ -112,6 +108,7 @@ static void net_fields(struct fnat_net *fn, struct net *net)
 	init_llist_head(&fn->dead_rs);
 	INIT_WORK(&fn->reap, reap);
 	fnat_est_init(fn);
+	fnat_defence_init(fn);
 	get_random_bytes(&fn->isn_key, sizeof(fn->isn_key));
 	fnat_state_timeouts(fn->timeout);
 	told_init(&fn->refusals);
@@ -169,6 +166,7 @@ static void __net_exit net_exit(struct net *net)
 	fnat_laddrs_drop(fn, &fn->pool);
 	mutex_unlock(&fn->cfg);
 	fnat_est_exit(fn);
+	fnat_defence_exit(fn);
 	/* The last connections let go of their dests and LIPs. */
 	fnat_wheel_exit(fn);
 	flush_work(&fn->reap);

@@ -11,6 +11,7 @@ static const struct nla_policy policy[FNAT_CMD_ATTR_MAX + 1] = {
 	[IPVS_CMD_ATTR_TIMEOUT_TCP_FIN]	= { .type = NLA_U32 },
 	[IPVS_CMD_ATTR_TIMEOUT_UDP]	= { .type = NLA_U32 },
 	[FNAT_CMD_ATTR_LADDR]		= NLA_POLICY_NESTED(fnat_laddr_policy),
+	[FNAT_CMD_ATTR_CONN]		= NLA_POLICY_NESTED(fnat_conn_policy),
 };
 
 /* A reply to @info under construction. */
@@ -38,7 +39,8 @@ static int get_info(struct sk_buff *skb, struct genl_info *info)
 	    nla_put_u32(msg, IPVS_INFO_ATTR_CONN_TAB_SIZE,
 			1U << fnat_conn_tab_bits) ||
 	    nla_put_u32(msg, FNAT_INFO_ATTR_FEATURES,
-			FNAT_FEATURE_FULLNAT | FNAT_FEATURE_LADDR)) {
+			FNAT_FEATURE_FULLNAT | FNAT_FEATURE_LADDR |
+			FNAT_FEATURE_EST_TIMEOUT | FNAT_FEATURE_CONN)) {
 		nlmsg_free(msg);
 		return -EMSGSIZE;
 	}
@@ -148,6 +150,7 @@ static const struct genl_small_ops ops[] = {
 	OP(FNAT_CMD_NEW_LADDR, STRICT, fnat_nl_new_laddr, NULL),
 	OP(FNAT_CMD_DEL_LADDR, STRICT, fnat_nl_del_laddr, NULL),
 	OP(FNAT_CMD_GET_LADDR, STRICT, NULL, fnat_nl_dump_laddr),
+	OP(FNAT_CMD_GET_CONN, STRICT, NULL, fnat_nl_dump_conn),
 };
 
 struct genl_family fnat_genl_family __ro_after_init = {

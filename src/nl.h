@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The generic netlink family "IPVS". nl.c holds the family, its policies and
- * what is neither service, dest nor LIP; each of those has a file of its own.
+ * what speaks of no object; each kind of object has a file of its own.
  *
  * Upstream commands take unknown attributes and unflagged nests, as they do
  * upstream; commands 18 and up are validated strictly. Handlers take fn->cfg.
@@ -17,9 +17,10 @@
 #define FNAT_ADDR_LEN	16	/* every address on its way out */
 
 extern struct genl_family fnat_genl_family;
-extern const struct nla_policy fnat_svc_policy[IPVS_SVC_ATTR_MAX + 1];
+extern const struct nla_policy fnat_svc_policy[FNAT_SVC_ATTR_MAX + 1];
 extern const struct nla_policy fnat_dest_policy[IPVS_DEST_ATTR_MAX + 1];
 extern const struct nla_policy fnat_laddr_policy[FNAT_LADDR_ATTR_MAX + 1];
+extern const struct nla_policy fnat_conn_policy[FNAT_CONN_ATTR_MAX + 1];
 
 int fnat_nl_init(void);
 void fnat_nl_exit(void);
@@ -31,7 +32,7 @@ static inline struct fnat_net *fnat_nl_net(struct genl_info *info)
 
 /*
  * The service that the nest @attr names, in @key. -EINVAL, -EAFNOSUPPORT or
- * -EOPNOTSUPP with a sentence. @tb (IPVS_SVC_ATTR_MAX + 1) keeps the rest of
+ * -EOPNOTSUPP with a sentence. @tb (FNAT_SVC_ATTR_MAX + 1) keeps the rest of
  * the nest for the caller.
  */
 int fnat_nl_svc_key(const struct nlattr *attr, struct fnat_svc_key *key,
@@ -78,5 +79,7 @@ int fnat_nl_dump_dest(struct sk_buff *msg, struct netlink_callback *cb);
 int fnat_nl_new_laddr(struct sk_buff *skb, struct genl_info *info);
 int fnat_nl_del_laddr(struct sk_buff *skb, struct genl_info *info);
 int fnat_nl_dump_laddr(struct sk_buff *msg, struct netlink_callback *cb);
+
+int fnat_nl_dump_conn(struct sk_buff *msg, struct netlink_callback *cb);
 
 #endif /* FNAT_NL_H */

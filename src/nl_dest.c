@@ -64,7 +64,7 @@ static int parse_key(struct fnat_net *fn, struct genl_info *info,
 		NL_SET_ERR_MSG(ea, "A real server needs address and port");
 		return -EINVAL;
 	}
-	/* Port 0 stands for the service's own. */
+	/* Port 0 stands for the service's own; if that has none, the client's. */
 	req->port = nla_get_be16(req->tb[IPVS_DEST_ATTR_PORT]) ?:
 		    req->svc->key.port;
 	return fnat_nl_addr(req->tb[IPVS_DEST_ATTR_ADDR], req->svc->key.af,
@@ -125,7 +125,7 @@ static int check_addr(struct fnat_net *fn, const struct request *req,
 		return -EINVAL;
 	}
 	rcu_read_lock();
-	ours = fnat_addrset_has(&fn->addrs, req->svc->key.af, &req->addr);
+	ours = fnat_addrset_has_any(&fn->addrs, req->svc->key.af, &req->addr);
 	rcu_read_unlock();
 	if (ours) {
 		NL_SET_ERR_MSG(ea,
@@ -184,8 +184,8 @@ static int put_dest(struct sk_buff *msg, const struct fnat_dest *d)
 	const struct fnat_dest_opts *o = &d->opts;
 
 	if (!nest ||
-	    nla_put(msg, IPVS_DEST_ATTR_ADDR, FNAT_ADDR_LEN, &d->rs->addr) ||
-	    nla_put_be16(msg, IPVS_DEST_ATTR_PORT, d->rs->port) ||
+	    nla_put(msg, IPVS_DEST_ATTR_ADDR, FNAT_ADDR_LEN, &d->addr) ||
+	    nla_put_be16(msg, IPVS_DEST_ATTR_PORT, d->port) ||
 	    nla_put_u32(msg, IPVS_DEST_ATTR_FWD_METHOD, IP_VS_CONN_F_MASQ) ||
 	    nla_put_u32(msg, IPVS_DEST_ATTR_WEIGHT, o->weight) ||
 	    nla_put_u32(msg, IPVS_DEST_ATTR_U_THRESH, o->u_thresh) ||
@@ -194,8 +194,9 @@ static int put_dest(struct sk_buff *msg, const struct fnat_dest *d)
 			atomic_read(&d->active)) ||
 	    nla_put_u32(msg, IPVS_DEST_ATTR_INACT_CONNS,
 			atomic_read(&d->inactive)) ||
-	    nla_put_u32(msg, IPVS_DEST_ATTR_PERSIST_CONNS, 0) ||
-	    nla_put_u16(msg, IPVS_DEST_ATTR_ADDR_FAMILY, d->rs->af) ||
+	    nla_put_u32(msg, IPVS_DEST_ATTR_PERSIST_CONNS,
+			atomic_read(&d->persistent)) ||
+	    nla_put_u16(msg, IPVS_DEST_ATTR_ADDR_FAMILY, d->svc->key.af) ||
 	    nla_put_u32(msg, FNAT_DEST_ATTR_FWD_METHOD, o->fwd_method) ||
 	    fnat_nl_put_stats(msg, &d->stats, IPVS_DEST_ATTR_STATS,
 			      IPVS_DEST_ATTR_STATS64))
@@ -204,8 +205,24 @@ static int put_dest(struct sk_buff *msg, const struct fnat_dest *d)
 	return 0;
 }
 
+/* The first in @set, or its end, that came after the dest of number @id. */
+static u32 first_after(const struct fnat_dests *set, u64 id)
+{
+	u32 lo = 0, hi = set ? set->n : 0;
+
+	while (lo < hi) {
+		u32 mid = lo + (hi - lo) / 2;
+
+		if (set->v[mid]->id <= id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
 /*
- * cb->args[0]: how many dests are behind us. A service that is not there has
+ * cb->args[0]: the number of the last dest that was sent. A service that is not there has
  * none: tools expect an empty list then.
  */
 int fnat_nl_dump_dest(struct sk_buff *msg, struct netlink_callback *cb)
@@ -215,6 +232,7 @@ int fnat_nl_dump_dest(struct sk_buff *msg, struct netlink_callback *cb)
 	const struct fnat_dests *set;
 	struct fnat_svc *svc;
 	void *hdr;
+	u32 i;
 
 	if (nlmsg_parse_deprecated(cb->nlh, GENL_HDRLEN, attrs,
 				   FNAT_CMD_ATTR_MAX, fnat_genl_family.policy,
@@ -225,15 +243,16 @@ int fnat_nl_dump_dest(struct sk_buff *msg, struct netlink_callback *cb)
 	if (IS_ERR(svc))
 		goto unlock;
 	set = rcu_dereference_protected(svc->dests, lockdep_is_held(&fn->cfg));
-	for (; set && cb->args[0] < set->n; cb->args[0]++) {
+	for (i = first_after(set, cb->args[0]); set && i < set->n; i++) {
 		hdr = fnat_nl_dump_start(msg, cb, IPVS_CMD_NEW_DEST);
 		if (!hdr)
 			break;
-		if (put_dest(msg, set->v[cb->args[0]])) {
+		if (put_dest(msg, set->v[i])) {
 			genlmsg_cancel(msg, hdr);
 			break;
 		}
 		genlmsg_end(msg, hdr);
+		cb->args[0] = set->v[i]->id;
 	}
 unlock:
 	mutex_unlock(&fn->cfg);

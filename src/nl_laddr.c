@@ -2,6 +2,7 @@
 #include <net/sock.h>
 
 #include "laddr.h"
+#include "lport.h"
 #include "nl.h"
 
 const struct nla_policy fnat_laddr_policy[FNAT_LADDR_ATTR_MAX + 1] = {
@@ -101,9 +102,58 @@ static int put_svc(struct sk_buff *msg, const struct fnat_svc *svc)
 	return 0;
 }
 
-static int put_laddr(struct sk_buff *msg, const struct fnat_laddr *l)
+struct room {
+	bool	known;
+	u32	used;
+	u32	left;
+};
+
+static void tightest(struct room *most, struct fnat_rs *rs,
+		     const struct fnat_laddr *l)
+{
+	struct room r = {};
+
+	r.known = rs && fnat_lport_room(rs, l, &r.used, &r.left);
+	if (r.known && (!most->known || r.left < most->left))
+		*most = r;
+}
+
+/* Of @l towards the real server of @svc (or of any) where least is left. */
+static struct room room_of(const struct fnat_net *fn,
+			   const struct fnat_svc *svc,
+			   const struct fnat_laddr *l)
+{
+	const struct fnat_dests *set;
+	struct room most = {};
+	struct fnat_rs *rs;
+	u32 i;
+
+	if (!svc) {
+		list_for_each_entry(rs, &fn->rs_list, list)
+			tightest(&most, rs, l);
+		return most;
+	}
+	set = rcu_dereference_protected(svc->dests, lockdep_is_held(&fn->cfg));
+	for (i = 0; set && i < set->n; i++) {
+		tightest(&most, set->v[i]->rs[0], l);
+		tightest(&most, set->v[i]->rs[1], l);
+	}
+	return most;
+}
+
+static int put_room(struct sk_buff *msg, const struct room *r)
+{
+	if (!r->known)
+		return 0;
+	return nla_put_u32(msg, FNAT_LADDR_ATTR_PORTS_USED, r->used) ?:
+	       nla_put_u32(msg, FNAT_LADDR_ATTR_PORTS_FREE, r->left);
+}
+
+static int put_laddr(struct sk_buff *msg, const struct fnat_net *fn,
+		     const struct fnat_svc *svc, const struct fnat_laddr *l)
 {
 	struct nlattr *nest = nla_nest_start(msg, FNAT_CMD_ATTR_LADDR);
+	struct room room = room_of(fn, svc, l);
 
 	if (!nest ||
 	    nla_put(msg, FNAT_LADDR_ATTR_ADDR, FNAT_ADDR_LEN, &l->addr) ||
@@ -112,22 +162,24 @@ static int put_laddr(struct sk_buff *msg, const struct fnat_laddr *l)
 			      atomic64_read(&l->conflicts),
 			      FNAT_LADDR_ATTR_PAD) ||
 	    nla_put_u32(msg, FNAT_LADDR_ATTR_CONN_COUNTS,
-			atomic_read(&l->conns)))
+			atomic_read(&l->conns)) ||
+	    put_room(msg, &room))
 		return -EMSGSIZE;
 	nla_nest_end(msg, nest);
 	return 0;
 }
 
-/* cb->args[0]: how many LIPs are behind us. */
+/* cb->args[0]: the last LIP that was sent, in host order, and one. */
 int fnat_nl_dump_laddr(struct sk_buff *msg, struct netlink_callback *cb)
 {
-	const struct genl_dumpit_info *info = genl_dumpit_info(cb);
-	const struct nlattr *attr = info->attrs[IPVS_CMD_ATTR_SERVICE];
+	const struct nlattr *attr = fnat_genl_dump_attrs(cb)[IPVS_CMD_ATTR_SERVICE];
 	struct fnat_net *fn = fnat_net(sock_net(msg->sk));
 	const struct fnat_laddrs *set;
+	union nf_inet_addr last = {};
 	struct fnat_svc *svc = NULL;
 	void *hdr;
 	int err;
+	u32 i;
 
 	mutex_lock(&fn->cfg);
 	if (attr)
@@ -137,16 +189,20 @@ int fnat_nl_dump_laddr(struct sk_buff *msg, struct netlink_callback *cb)
 		goto unlock;
 	set = rcu_dereference_protected(svc ? svc->laddrs : fn->pool,
 					lockdep_is_held(&fn->cfg));
-	for (; set && cb->args[0] < set->n; cb->args[0]++) {
+	if (cb->args[0])
+		last.ip = htonl(cb->args[0] - 1);
+	i = cb->args[0] ? fnat_laddrs_after(set, AF_INET, &last) : 0;
+	for (; set && i < set->n; i++) {
 		hdr = fnat_nl_dump_start(msg, cb, FNAT_CMD_GET_LADDR);
 		if (!hdr)
 			break;
 		if (put_svc(msg, svc) ||
-		    put_laddr(msg, set->v[cb->args[0]])) {
+		    put_laddr(msg, fn, svc, set->v[i])) {
 			genlmsg_cancel(msg, hdr);
 			break;
 		}
 		genlmsg_end(msg, hdr);
+		cb->args[0] = (long)ntohl(set->v[i]->addr.ip) + 1;
 	}
 	err = msg->len;
 unlock:

@@ -6,7 +6,7 @@
 #include "pkt.h"
 #include "sched.h"
 
-const struct nla_policy fnat_svc_policy[IPVS_SVC_ATTR_MAX + 1] = {
+const struct nla_policy fnat_svc_policy[FNAT_SVC_ATTR_MAX + 1] = {
 	[IPVS_SVC_ATTR_AF]		= { .type = NLA_U16 },
 	[IPVS_SVC_ATTR_PROTOCOL]	= { .type = NLA_U16 },
 	[IPVS_SVC_ATTR_ADDR]		= { .type = NLA_BINARY,
@@ -22,6 +22,8 @@ const struct nla_policy fnat_svc_policy[IPVS_SVC_ATTR_MAX + 1] = {
 	[IPVS_SVC_ATTR_TIMEOUT]		= { .type = NLA_U32 },
 	[IPVS_SVC_ATTR_NETMASK]		= { .type = NLA_U32 },
 	[IPVS_SVC_ATTR_STATS]		= { .type = NLA_NESTED },
+	[FNAT_SVC_ATTR_SYNPROXY]	= { .type = NLA_U32 },
+	[FNAT_SVC_ATTR_EST_TIMEOUT]	= { .type = NLA_U32 },
 };
 
 int fnat_nl_addr(const struct nlattr *attr, u16 af, union nf_inet_addr *addr,
@@ -40,17 +42,20 @@ int fnat_nl_addr(const struct nlattr *attr, u16 af, union nf_inet_addr *addr,
 }
 
 /* What this module cannot do yet must not look as if it were done. */
-static int check_key(const struct fnat_svc_key *key, struct netlink_ext_ack *ea)
+static int parse_address(struct nlattr **tb, struct fnat_svc_key *key,
+			 struct netlink_ext_ack *ea)
 {
-	if (key->af != AF_INET) {
-		NL_SET_ERR_MSG(ea, "Only IPv4 services are supported");
-		return -EAFNOSUPPORT;
+	if (!tb[IPVS_SVC_ATTR_PROTOCOL] || !tb[IPVS_SVC_ATTR_PORT]) {
+		NL_SET_ERR_MSG(ea, "A service needs family, protocol, address and port; or family and mark");
+		return -EINVAL;
 	}
+	key->proto = nla_get_u16(tb[IPVS_SVC_ATTR_PROTOCOL]);
+	key->port = nla_get_be16(tb[IPVS_SVC_ATTR_PORT]);
 	if (key->proto != IPPROTO_TCP && key->proto != IPPROTO_UDP) {
 		NL_SET_ERR_MSG(ea, "Only TCP and UDP services are supported");
 		return -EOPNOTSUPP;
 	}
-	return 0;
+	return fnat_nl_addr(tb[IPVS_SVC_ATTR_ADDR], key->af, &key->addr, ea);
 }
 
 int fnat_nl_svc_key(const struct nlattr *attr, struct fnat_svc_key *key,
@@ -62,33 +67,34 @@ int fnat_nl_svc_key(const struct nlattr *attr, struct fnat_svc_key *key,
 		NL_SET_ERR_MSG(ea, "No service is named");
 		return -EINVAL;
 	}
-	err = nla_parse_nested_deprecated(tb, IPVS_SVC_ATTR_MAX, attr,
+	err = nla_parse_nested_deprecated(tb, FNAT_SVC_ATTR_MAX, attr,
 					  fnat_svc_policy, ea);
 	if (err)
 		return err;
-	if (tb[IPVS_SVC_ATTR_FWMARK]) {
-		NL_SET_ERR_MSG(ea, "Services by firewall mark are not supported");
-		return -EOPNOTSUPP;
-	}
-	if (!tb[IPVS_SVC_ATTR_AF] || !tb[IPVS_SVC_ATTR_PROTOCOL] ||
-	    !tb[IPVS_SVC_ATTR_PORT]) {
-		NL_SET_ERR_MSG(ea, "A service needs family, protocol, address and port");
+	memset(key, 0, sizeof(*key));
+	if (!tb[IPVS_SVC_ATTR_AF]) {
+		NL_SET_ERR_MSG(ea, "A service needs an address family");
 		return -EINVAL;
 	}
-	memset(key, 0, sizeof(*key));
 	key->af = nla_get_u16(tb[IPVS_SVC_ATTR_AF]);
-	key->proto = nla_get_u16(tb[IPVS_SVC_ATTR_PROTOCOL]);
-	key->port = nla_get_be16(tb[IPVS_SVC_ATTR_PORT]);
-	err = check_key(key, ea);
-	if (err)
-		return err;
-	return fnat_nl_addr(tb[IPVS_SVC_ATTR_ADDR], key->af, &key->addr, ea);
+	if (key->af != AF_INET) {
+		NL_SET_ERR_MSG(ea, "Only IPv4 services are supported");
+		return -EAFNOSUPPORT;
+	}
+	if (!tb[IPVS_SVC_ATTR_FWMARK])
+		return parse_address(tb, key, ea);
+	key->fwmark = nla_get_u32(tb[IPVS_SVC_ATTR_FWMARK]);
+	if (!key->fwmark) {
+		NL_SET_ERR_MSG(ea, "A firewall mark is above 0");
+		return -EINVAL;
+	}
+	return 0;
 }
 
 struct fnat_svc *fnat_nl_svc(struct fnat_net *fn, const struct nlattr *attr,
 			     struct netlink_ext_ack *ea)
 {
-	struct nlattr *tb[IPVS_SVC_ATTR_MAX + 1];
+	struct nlattr *tb[FNAT_SVC_ATTR_MAX + 1];
 	struct fnat_svc_key key;
 	struct fnat_svc *svc;
 	int err;
@@ -100,50 +106,85 @@ struct fnat_svc *fnat_nl_svc(struct fnat_net *fn, const struct nlattr *attr,
 	return svc ?: ERR_PTR(-ESRCH);
 }
 
-#define SCHED_FLAGS (IP_VS_SVC_F_SCHED1 | IP_VS_SVC_F_SCHED2 | \
-		     IP_VS_SVC_F_SCHED3)
+#define TIMEOUT_MAX	2147483		/* s; as upstream's of connections */
 
-/* Flags that would change what a service does; both tools send mask ~0. */
-static int parse_flags(const struct nlattr *attr, u32 *sched_flags,
+/* Changes in @flags what the request's mask says; both tools send mask ~0. */
+static int parse_flags(const struct nlattr *attr, u32 *flags,
 		       struct netlink_ext_ack *ea)
 {
-	struct ip_vs_flags flags;
+	struct ip_vs_flags wanted;
 
-	if (nla_len(attr) < (int)sizeof(flags)) {
+	if (nla_len(attr) < (int)sizeof(wanted)) {
 		NL_SET_ERR_MSG_ATTR(ea, attr, "Service flags are too short");
 		return -EINVAL;
 	}
-	nla_memcpy(&flags, attr, sizeof(flags));
-	flags.flags &= flags.mask;
-	if (flags.flags & IP_VS_SVC_F_PERSISTENT) {
-		NL_SET_ERR_MSG(ea, "Persistent services are not supported");
-		return -EOPNOTSUPP;
-	}
-	if (flags.flags & IP_VS_SVC_F_ONEPACKET) {
-		NL_SET_ERR_MSG(ea, "One-packet scheduling is not supported");
-		return -EOPNOTSUPP;
-	}
-	*sched_flags = flags.flags & SCHED_FLAGS;
+	nla_memcpy(&wanted, attr, sizeof(wanted));
+	*flags = ((*flags & ~wanted.mask) | (wanted.flags & wanted.mask)) &
+		 FNAT_SVC_FLAGS;
 	return 0;
 }
 
-/* A service command that tells all: which one, and what it is to be like. */
-static int parse_full(struct genl_info *info, struct fnat_svc_key *key,
-		      struct fnat_svc_opts *opts)
+static int check_flags(const struct fnat_svc_key *key,
+		       const struct fnat_svc_opts *opts,
+		       struct netlink_ext_ack *ea)
 {
-	struct nlattr *tb[IPVS_SVC_ATTR_MAX + 1];
-	struct netlink_ext_ack *ea = info->extack;
+	if (opts->flags & IP_VS_SVC_F_ONEPACKET && key->proto == IPPROTO_TCP) {
+		NL_SET_ERR_MSG(ea, "One-packet scheduling is for UDP");
+		return -EINVAL;
+	}
+	if (!(opts->flags & IP_VS_SVC_F_PERSISTENT)) {
+		if (!key->fwmark && !key->port) {
+			NL_SET_ERR_MSG(ea, "A service for all ports is a persistent one (-p)");
+			return -EINVAL;
+		}
+		return 0;
+	}
+	if (!opts->timeout || opts->timeout > TIMEOUT_MAX) {
+		NL_SET_ERR_MSG(ea, "Persistence lasts 1 to 2147483 seconds");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* What stock tools do not know stays as it is unless the request has it. */
+static int parse_ours(struct nlattr **tb, struct fnat_svc_opts *opts,
+		      struct netlink_ext_ack *ea)
+{
+	const struct nlattr *est = tb[FNAT_SVC_ATTR_EST_TIMEOUT];
+	const struct nlattr *synproxy = tb[FNAT_SVC_ATTR_SYNPROXY];
+
+	if (synproxy && nla_get_u32(synproxy) != FNAT_SYNPROXY_OFF) {
+		NL_SET_ERR_MSG(ea, "The SYN proxy is not available yet");
+		return -EOPNOTSUPP;
+	}
+	if (!est)
+		return 0;
+	if (nla_get_u32(est) > TIMEOUT_MAX) {
+		NL_SET_ERR_MSG(ea, "An established timeout is 0 (as --set says) to 2147483 seconds");
+		return -EINVAL;
+	}
+	opts->est_timeout = nla_get_u32(est);
+	return 0;
+}
+
+/*
+ * A service command that tells all: reads into @opts, which holds what the
+ * service is like so far, what it is to be like.
+ */
+static int parse_opts(const struct fnat_svc_key *key, struct nlattr **tb,
+		      struct fnat_svc_opts *opts, struct netlink_ext_ack *ea)
+{
 	int err;
 
-	err = fnat_nl_svc_key(info->attrs[IPVS_CMD_ATTR_SERVICE], key, tb, ea);
-	if (err)
-		return err;
 	if (!tb[IPVS_SVC_ATTR_SCHED_NAME] || !tb[IPVS_SVC_ATTR_FLAGS] ||
 	    !tb[IPVS_SVC_ATTR_TIMEOUT] || !tb[IPVS_SVC_ATTR_NETMASK]) {
 		NL_SET_ERR_MSG(ea, "A service needs scheduler, flags, timeout and netmask");
 		return -EINVAL;
 	}
-	err = parse_flags(tb[IPVS_SVC_ATTR_FLAGS], &opts->flags, ea);
+	opts->timeout = nla_get_u32(tb[IPVS_SVC_ATTR_TIMEOUT]);
+	opts->netmask = nla_get_be32(tb[IPVS_SVC_ATTR_NETMASK]);
+	err = parse_flags(tb[IPVS_SVC_ATTR_FLAGS], &opts->flags, ea) ?:
+	      check_flags(key, opts, ea) ?: parse_ours(tb, opts, ea);
 	if (err)
 		return err;
 	if (tb[IPVS_SVC_ATTR_PE_NAME] &&
@@ -154,7 +195,7 @@ static int parse_full(struct genl_info *info, struct fnat_svc_key *key,
 	opts->sched = fnat_sched_find(nla_data(tb[IPVS_SVC_ATTR_SCHED_NAME]));
 	if (!opts->sched) {
 		NL_SET_ERR_MSG(ea,
-			       "No such scheduler; there are rr wrr lc wlc sed nq fo ovf twos dh sh mh");
+			       "No such scheduler; there are rr wrr lc wlc lblc lblcr dh sh mh sed nq fo ovf twos");
 		return -ENOENT;
 	}
 	return 0;
@@ -162,19 +203,18 @@ static int parse_full(struct genl_info *info, struct fnat_svc_key *key,
 
 int fnat_nl_new_svc(struct sk_buff *skb, struct genl_info *info)
 {
+	struct nlattr *tb[FNAT_SVC_ATTR_MAX + 1];
 	struct fnat_net *fn = fnat_nl_net(info);
-	struct fnat_svc_opts opts;
+	struct fnat_svc_opts opts = {};
 	struct fnat_svc_key key;
 	int err;
 
-	err = parse_full(info, &key, &opts);
+	err = fnat_nl_svc_key(info->attrs[IPVS_CMD_ATTR_SERVICE], &key, tb,
+			      info->extack) ?:
+	      parse_opts(&key, tb, &opts, info->extack);
 	if (err)
 		return err;
-	if (!key.port) {
-		NL_SET_ERR_MSG(info->extack, "A service needs a port above 0");
-		return -EINVAL;
-	}
-	if (fnat_addr4_unusable(key.addr.ip)) {
+	if (!key.fwmark && fnat_addr4_unusable(key.addr.ip)) {
 		NL_SET_ERR_MSG(info->extack, "A VIP must be a unicast address");
 		return -EINVAL;
 	}
@@ -186,18 +226,25 @@ int fnat_nl_new_svc(struct sk_buff *skb, struct genl_info *info)
 
 int fnat_nl_set_svc(struct sk_buff *skb, struct genl_info *info)
 {
+	struct nlattr *tb[FNAT_SVC_ATTR_MAX + 1];
 	struct fnat_net *fn = fnat_nl_net(info);
 	struct fnat_svc_opts opts;
 	struct fnat_svc_key key;
 	struct fnat_svc *svc;
 	int err;
 
-	err = parse_full(info, &key, &opts);
+	err = fnat_nl_svc_key(info->attrs[IPVS_CMD_ATTR_SERVICE], &key, tb,
+			      info->extack);
 	if (err)
 		return err;
 	mutex_lock(&fn->cfg);
 	svc = fnat_svc_find(fn, &key);
-	err = svc ? fnat_svc_edit(svc, &opts) : -ESRCH;
+	err = -ESRCH;
+	if (svc) {
+		opts = svc->opts;
+		err = parse_opts(&key, tb, &opts, info->extack) ?:
+		      fnat_svc_edit(svc, &opts);
+	}
 	mutex_unlock(&fn->cfg);
 	return err;
 }
@@ -263,96 +310,32 @@ int fnat_nl_zero(struct sk_buff *skb, struct genl_info *info)
 
 int fnat_nl_put_svc_key(struct sk_buff *msg, const struct fnat_svc_key *key)
 {
-	if (nla_put_u16(msg, IPVS_SVC_ATTR_AF, key->af) ||
-	    nla_put_u16(msg, IPVS_SVC_ATTR_PROTOCOL, key->proto) ||
+	if (nla_put_u16(msg, IPVS_SVC_ATTR_AF, key->af))
+		return -EMSGSIZE;
+	if (key->fwmark)
+		return nla_put_u32(msg, IPVS_SVC_ATTR_FWMARK, key->fwmark);
+	if (nla_put_u16(msg, IPVS_SVC_ATTR_PROTOCOL, key->proto) ||
 	    nla_put(msg, IPVS_SVC_ATTR_ADDR, FNAT_ADDR_LEN, &key->addr) ||
 	    nla_put_be16(msg, IPVS_SVC_ATTR_PORT, key->port))
 		return -EMSGSIZE;
 	return 0;
 }
 
-/* The ten values of IPVS_STATS_ATTR_CONNS and on, in their order. */
-#define STATS	10
-
-static void gather(const struct fnat_stats *s, u64 *v)
-{
-	struct fnat_rates rates;
-	struct fnat_sum sum;
-	int dir;
-
-	fnat_stats_sum(s, &sum);
-	fnat_stats_rates(s, &rates);
-	v[0] = sum.conns;
-	v[5] = rates.cps;
-	for (dir = 0; dir < 2; dir++) {
-		v[1 + dir] = sum.pkts[dir];
-		v[3 + dir] = sum.bytes[dir];
-		v[6 + dir] = rates.pps[dir];
-		v[8 + dir] = rates.bps[dir];
-	}
-}
-
-/* Both forms carry all ten, or tools refuse the whole listing. */
-static int put_stats32(struct sk_buff *msg, const u64 *v, int attr)
-{
-	struct nlattr *nest = nla_nest_start_noflag(msg, attr);
-	int i, err;
-
-	if (!nest)
-		return -EMSGSIZE;
-	for (i = 0; i < STATS; i++) {
-		int a = IPVS_STATS_ATTR_CONNS + i;
-
-		if (a == IPVS_STATS_ATTR_INBYTES ||
-		    a == IPVS_STATS_ATTR_OUTBYTES)
-			err = nla_put_u64_64bit(msg, a, v[i],
-						IPVS_STATS_ATTR_PAD);
-		else
-			err = nla_put_u32(msg, a, v[i]);
-		if (err)
-			return err;
-	}
-	nla_nest_end(msg, nest);
-	return 0;
-}
-
-static int put_stats64(struct sk_buff *msg, const u64 *v, int attr)
-{
-	struct nlattr *nest = nla_nest_start_noflag(msg, attr);
-	int i;
-
-	if (!nest)
-		return -EMSGSIZE;
-	for (i = 0; i < STATS; i++)
-		if (nla_put_u64_64bit(msg, IPVS_STATS_ATTR_CONNS + i, v[i],
-				      IPVS_STATS_ATTR_PAD))
-			return -EMSGSIZE;
-	nla_nest_end(msg, nest);
-	return 0;
-}
-
-int fnat_nl_put_stats(struct sk_buff *msg, const struct fnat_stats *s,
-		      int attr32, int attr64)
-{
-	u64 v[STATS];
-
-	gather(s, v);
-	return put_stats32(msg, v, attr32) ?: put_stats64(msg, v, attr64);
-}
-
 int fnat_nl_put_svc(struct sk_buff *msg, const struct fnat_svc *svc)
 {
 	const struct ip_vs_flags flags = {
-		.flags	= IP_VS_SVC_F_HASHED | svc->flags,
+		.flags	= IP_VS_SVC_F_HASHED | svc->opts.flags,
 		.mask	= ~0,
 	};
 	struct nlattr *nest = nla_nest_start_noflag(msg, IPVS_CMD_ATTR_SERVICE);
 
 	if (!nest || fnat_nl_put_svc_key(msg, &svc->key) ||
-	    nla_put_string(msg, IPVS_SVC_ATTR_SCHED_NAME, svc->sched->name) ||
+	    nla_put_string(msg, IPVS_SVC_ATTR_SCHED_NAME, svc->opts.sched->name) ||
 	    nla_put(msg, IPVS_SVC_ATTR_FLAGS, sizeof(flags), &flags) ||
-	    nla_put_u32(msg, IPVS_SVC_ATTR_TIMEOUT, 0) ||
-	    nla_put_be32(msg, IPVS_SVC_ATTR_NETMASK, htonl(~0)) ||
+	    nla_put_u32(msg, IPVS_SVC_ATTR_TIMEOUT, svc->opts.timeout) ||
+	    nla_put_be32(msg, IPVS_SVC_ATTR_NETMASK, svc->opts.netmask) ||
+	    nla_put_u32(msg, FNAT_SVC_ATTR_EST_TIMEOUT,
+			svc->opts.est_timeout) ||
 	    fnat_nl_put_stats(msg, &svc->stats, IPVS_SVC_ATTR_STATS,
 			      IPVS_SVC_ATTR_STATS64))
 		return -EMSGSIZE;

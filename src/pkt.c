@@ -51,10 +51,7 @@ bool fnat_pkt_parse(struct fnat_pkt *p, struct fnat_net *fn,
 {
 	const struct iphdr *iph = ip_hdr(skb);
 
-	if (!fnat_addrset_maybe4(&fn->addrs, iph->daddr))
-		return false;
-	if (skb->pkt_type != PACKET_HOST || ip_is_fragment(iph) ||
-	    nf_bridge_info_get(skb))
+	if (skb->pkt_type != PACKET_HOST || nf_bridge_info_get(skb))
 		return false;
 
 	p->skb = skb;
@@ -90,7 +87,7 @@ bool fnat_pkt_source_forged(const struct fnat_pkt *p)
 	if (fnat_addr4_unusable(saddr) || ipv4_is_loopback(saddr))
 		return true;
 	if (fnat_addrset_maybe4(&p->fn->addrs, saddr) &&
-	    fnat_addrset_has(&p->fn->addrs, AF_INET, &p->saddr))
+	    fnat_addrset_has_any(&p->fn->addrs, AF_INET, &p->saddr))
 		return true;
 	/* Directed broadcast; or the host's own, unless it really is the host. */
 	switch (inet_addr_type_dev_table(p->fn->net, p->in, saddr)) {

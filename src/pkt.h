@@ -43,7 +43,7 @@ struct fnat_pkt {
 };
 
 /*
- * Reads @skb into @p. False: not ours or not understood; the skb may have
+ * Reads @skb, no fragment, into @p. False: not ours or not understood; the skb may have
  * been linearised further but is otherwise as it was.
  */
 bool fnat_pkt_parse(struct fnat_pkt *p, struct fnat_net *fn,

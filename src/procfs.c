@@ -22,7 +22,7 @@ static struct fnat_dir *conn_at(const struct fnat_net *fn, struct place *at)
 	struct fnat_dir *d;
 	u32 n;
 
-	if (!fn->conn_tab)
+	if (!smp_load_acquire(&fn->conn_tab))
 		return NULL;
 	for (; at->bucket <= fn->conn_mask; at->bucket++, at->before = 0) {
 		n = at->before;
@@ -68,6 +68,18 @@ static void conn_stop(struct seq_file *seq, void *v)
 	rcu_read_unlock();
 }
 
+static const char *proto_name(u8 proto)
+{
+	switch (proto & ~FNAT_PROTO_TEMPLATE) {
+	case IPPROTO_TCP:
+		return "TCP";
+	case IPPROTO_UDP:
+		return "UDP";
+	default:
+		return "IP";	/* a template of a firewall mark */
+	}
+}
+
 /* ipvsadm -Lc reads this with fixed buffers: the format is the stock one. */
 static int conn_show(struct seq_file *seq, void *v)
 {
@@ -80,10 +92,34 @@ static int conn_show(struct seq_file *seq, void *v)
 	}
 	c = fnat_dir_conn(d);
 	seq_printf(seq, "%-3s %08X %04X %08X %04X %08X %04X %-11s %7u\n",
-		   d->proto == IPPROTO_TCP ? "TCP" : "UDP",
+		   proto_name(d->proto),
 		   ntohl(d->saddr), ntohs(fnat_sport(d->ports)),
 		   ntohl(d->daddr), ntohs(fnat_dport(d->ports)),
 		   ntohl(d->new_daddr), ntohs(fnat_dport(d->new_ports)),
+		   fnat_state_name(READ_ONCE(c->state)),
+		   fnat_conn_left(fnat_seq_net(seq), c));
+	return 0;
+}
+
+/* With the LIP: the ancestor's columns, and addresses for people. */
+static int four_show(struct seq_file *seq, void *v)
+{
+	struct fnat_dir *d = v;
+	struct fnat_conn *c;
+
+	if (v == SEQ_START_TOKEN) {
+		seq_puts(seq, "Pro FromIP          FPrt  ToIP            TPrt  LocalIP         LPrt  DestIP          DPrt  State       Expires\n");
+		return 0;
+	}
+	c = fnat_dir_conn(d);
+	if (c->flags & FNAT_CONN_TEMPLATE)
+		return SEQ_SKIP;
+	seq_printf(seq, "%-3s %-15pI4 %-5u %-15pI4 %-5u %-15pI4 %-5u %-15pI4 %-5u %-11s %7u\n",
+		   proto_name(d->proto),
+		   &d->saddr, ntohs(fnat_sport(d->ports)),
+		   &d->daddr, ntohs(fnat_dport(d->ports)),
+		   &d->new_saddr, ntohs(fnat_sport(d->new_ports)),
+		   &d->new_daddr, ntohs(fnat_dport(d->new_ports)),
 		   fnat_state_name(READ_ONCE(c->state)),
 		   fnat_conn_left(fnat_seq_net(seq), c));
 	return 0;
@@ -94,6 +130,13 @@ static const struct seq_operations conn_ops = {
 	.next	= conn_next,
 	.stop	= conn_stop,
 	.show	= conn_show,
+};
+
+static const struct seq_operations four_ops = {
+	.start	= conn_start,
+	.next	= conn_next,
+	.stop	= conn_stop,
+	.show	= four_show,
 };
 
 /* Every event, a column per CPU, in the ancestor's form. */
@@ -124,15 +167,20 @@ int fnat_procfs_init(struct fnat_net *fn)
 	if (!proc_create_net("ip_vs_conn", 0440, dir, &conn_ops,
 			     sizeof(struct place)))
 		return -ENOMEM;
+	if (!proc_create_net("ip_vs_fullnat_conn", 0440, dir, &four_ops,
+			     sizeof(struct place)))
+		goto remove_conn;
 	if (!proc_create_net_single("ip_vs_ext_stats", 0444, dir, events_show,
 				    NULL))
-		goto remove_conn;
+		goto remove_four;
 	if (fnat_procfs_svc_init(fn))
 		goto remove_events;
 	return 0;
 
 remove_events:
 	remove_proc_entry("ip_vs_ext_stats", dir);
+remove_four:
+	remove_proc_entry("ip_vs_fullnat_conn", dir);
 remove_conn:
 	remove_proc_entry("ip_vs_conn", dir);
 	return -ENOMEM;
@@ -142,5 +190,6 @@ void fnat_procfs_exit(struct fnat_net *fn)
 {
 	fnat_procfs_svc_exit(fn);
 	remove_proc_entry("ip_vs_ext_stats", fn->net->proc_net);
+	remove_proc_entry("ip_vs_fullnat_conn", fn->net->proc_net);
 	remove_proc_entry("ip_vs_conn", fn->net->proc_net);
 }

@@ -40,6 +40,26 @@ static void svc_stop(struct seq_file *seq, void *v)
 	mutex_unlock(&fnat_seq_net(seq)->cfg);
 }
 
+static void show_key(struct seq_file *seq, const struct fnat_svc *svc)
+{
+	const struct fnat_svc_opts *o = &svc->opts;
+	const char *ops = o->flags & IP_VS_SVC_F_ONEPACKET ? "ops " : "";
+
+	if (svc->key.fwmark)
+		seq_printf(seq, "FWM  %08X %s %s", svc->key.fwmark,
+			   o->sched->name, ops);
+	else
+		seq_printf(seq, "%s  %08X:%04X %s %s ",
+			   svc->key.proto == IPPROTO_TCP ? "TCP" : "UDP",
+			   ntohl(svc->key.addr.ip), ntohs(svc->key.port),
+			   o->sched->name, ops);
+	if (o->flags & IP_VS_SVC_F_PERSISTENT)
+		seq_printf(seq, "persistent %d %08X\n", o->timeout * HZ,
+			   ntohl(o->netmask));
+	else
+		seq_putc(seq, '\n');
+}
+
 static int svc_show(struct seq_file *seq, void *v)
 {
 	const struct fnat_dests *set;
@@ -55,18 +75,14 @@ static int svc_show(struct seq_file *seq, void *v)
 		seq_puts(seq, "  -> RemoteAddress:Port Forward Weight ActiveConn InActConn\n");
 		return 0;
 	}
-	/* The last column, empty here, is for flags. */
-	seq_printf(seq, "%s  %08X:%04X %s %s\n",
-		   svc->key.proto == IPPROTO_TCP ? "TCP" : "UDP",
-		   ntohl(svc->key.addr.ip), ntohs(svc->key.port),
-		   svc->sched->name, "");
+	show_key(seq, svc);
 	set = rcu_dereference_protected(svc->dests,
 					lockdep_is_held(&svc->fn->cfg));
 	for (i = 0; set && i < set->n; i++) {
 		const struct fnat_dest *d = set->v[i];
 
 		seq_printf(seq, "  -> %08X:%04X      %-7s %-6d %-10d %-10d\n",
-			   ntohl(d->rs->addr.ip), ntohs(d->rs->port), "FullNat",
+			   ntohl(d->addr.ip), ntohs(d->port), "FullNat",
 			   d->opts.weight, atomic_read(&d->active),
 			   atomic_read(&d->inactive));
 	}

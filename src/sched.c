@@ -74,7 +74,7 @@ static struct fnat_dest *wrr_pick(struct fnat_svc *svc,
 }
 
 /* An active connection weighs as much as 256 that are not. */
-static s64 overhead(const struct fnat_dest *d)
+s64 fnat_sched_overhead(const struct fnat_dest *d)
 {
 	return ((s64)atomic_read(&d->active) << 8) + atomic_read(&d->inactive);
 }
@@ -115,7 +115,12 @@ static struct fnat_dest *lc_pick(struct fnat_svc *svc,
 				 const struct fnat_dests *set,
 				 const struct fnat_pkt *p)
 {
-	return least(set, overhead, false);
+	return least(set, fnat_sched_overhead, false);
+}
+
+struct fnat_dest *fnat_sched_wlc(const struct fnat_dests *set)
+{
+	return least(set, fnat_sched_overhead, true);
 }
 
 /* Weighted least connections. */
@@ -123,7 +128,7 @@ static struct fnat_dest *wlc_pick(struct fnat_svc *svc,
 				  const struct fnat_dests *set,
 				  const struct fnat_pkt *p)
 {
-	return least(set, overhead, true);
+	return fnat_sched_wlc(set);
 }
 
 /* Shortest expected delay. */
@@ -218,7 +223,7 @@ static struct fnat_dest *twos_pick(struct fnat_svc *svc,
 	/* Weights may change meanwhile, and leave one draw without a winner. */
 	if (!a || !b)
 		return a ?: b;
-	return overhead(a) * b->opts.weight <= overhead(b) * a->opts.weight ?
+	return fnat_sched_overhead(a) * b->opts.weight <= fnat_sched_overhead(b) * a->opts.weight ?
 	       a : b;
 }
 
@@ -232,19 +237,22 @@ static const struct fnat_sched scheds[] = {
 	{ "fo", fo_pick },
 	{ "ovf", ovf_pick },
 	{ "twos", twos_pick },
+	{ }
 };
+
+static const struct fnat_sched *in_table(const struct fnat_sched *table,
+					 const char *name)
+{
+	for (; table->name; table++)
+		if (!strcmp(table->name, name))
+			return table;
+	return NULL;
+}
 
 const struct fnat_sched *fnat_sched_find(const char *name)
 {
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(scheds); i++)
-		if (!strcmp(scheds[i].name, name))
-			return &scheds[i];
-	for (i = 0; fnat_hash_scheds[i].name; i++)
-		if (!strcmp(fnat_hash_scheds[i].name, name))
-			return &fnat_hash_scheds[i];
-	return NULL;
+	return in_table(scheds, name) ?: in_table(fnat_hash_scheds, name) ?:
+	       in_table(fnat_lblc_scheds, name);
 }
 
 struct fnat_dest *fnat_sched_pick(struct fnat_svc *svc,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Schedulers: which dest the next connection of a service goes to. The rules
- * are upstream's, to the same effect; none takes a lock.
+ * are upstream's, to the same effect; none but lblc and lblcr takes a lock.
  */
 #ifndef FNAT_SCHED_H
 #define FNAT_SCHED_H
@@ -23,9 +23,25 @@ struct fnat_sched {
 	 */
 	u32		slots;
 	int		(*fill)(struct fnat_dests *set);
+	/* It keeps something for each service: see fnat_sched_start(). */
+	bool		remembers;
 };
 
-extern const struct fnat_sched fnat_hash_scheds[];	/* up to an empty one */
+/* Each up to an empty one. */
+extern const struct fnat_sched fnat_hash_scheds[];
+extern const struct fnat_sched fnat_lblc_scheds[];
+
+/*
+ * What @sched remembers of @svc: made (0 or -ENOMEM), thrown away, thrown away
+ * unless the service's scheduler needs it. Caller holds fn->cfg.
+ */
+int fnat_sched_start(struct fnat_svc *svc, const struct fnat_sched *sched);
+void fnat_sched_stop(struct fnat_svc *svc);
+void fnat_sched_settle(struct fnat_svc *svc);
+
+/* The rule of wlc, and the load that it weighs; for schedulers. RCU. */
+struct fnat_dest *fnat_sched_wlc(const struct fnat_dests *set);
+s64 fnat_sched_overhead(const struct fnat_dest *d);
 
 /* The scheduler of that name, or NULL. */
 const struct fnat_sched *fnat_sched_find(const char *name);

@@ -144,8 +144,8 @@ static void mh_start(struct mh_walk *w, const struct fnat_dests *set)
 
 	for (i = 0; i < set->n; i++) {
 		const struct fnat_dest *d = set->v[i];
-		u16 port = ntohs(d->rs->port);
-		__be32 addr = d->rs->addr.ip;
+		u16 port = ntohs(d->port);
+		__be32 addr = d->addr.ip;
 
 		w[i].at = mh_hash(addr, port, 0, &mh_keys[0]) % MH_SLOTS;
 		w[i].skip = mh_hash(addr, port, 0, &mh_keys[1]) %

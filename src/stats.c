@@ -4,6 +4,7 @@
 #include "fnat.h"
 #include "pkt.h"
 #include "stats.h"
+#include "trace.h"
 
 static const char * const event_names[FNAT_EV_MAX] = {
 	[FNAT_DROP_CORRUPT]	= "drop_corrupt",
@@ -18,6 +19,11 @@ static const char * const event_names[FNAT_EV_MAX] = {
 	[FNAT_DROP_TTL]		= "drop_ttl",
 	[FNAT_DROP_LRO]		= "lro_reject",
 	[FNAT_DROP_MTU]		= "xmit_unexpected_mtu",
+	[FNAT_DROP_DEST_GONE]	= "drop_dest_gone",
+	[FNAT_DROP_PACKET]	= "drop_packet",
+	[FNAT_DROP_DEFENCE_TCP]	= "defence_tcp_drop",
+	[FNAT_DROP_DEFENCE_UDP]	= "defence_udp_drop",
+	[FNAT_DROP_DEFENCE_FRAG] = "defence_ip_frag_drop",
 	[FNAT_EV_STRAY]		= "tcp_stray",
 	[FNAT_EV_REOPENED]	= "fullnat_conn_reused",
 	[FNAT_EV_BAD_RST]	= "tcp_bad_rst",
@@ -29,6 +35,8 @@ static const char * const event_names[FNAT_EV_MAX] = {
 	[FNAT_EV_LADDR_LOW]	= "fullnat_laddr_low",
 	[FNAT_EV_SLOW_XMIT]	= "fast_xmit_reject",
 	[FNAT_EV_LOCAL]		= "xmit_local",
+	[FNAT_EV_PORT_CLASH]	= "fullnat_port_clash",
+	[FNAT_EV_DROP_ENTRY]	= "drop_entry",
 };
 
 int fnat_stats_init(struct fnat_stats *s)
@@ -149,6 +157,7 @@ void fnat_count(struct fnat_net *fn, enum fnat_event ev)
 
 unsigned int fnat_drop(const struct fnat_pkt *p, enum fnat_event why)
 {
+	trace_fnat_drop(p, why);
 	fnat_count(p->fn, why);
 	return NF_DROP;
 }

@@ -30,6 +30,11 @@ enum fnat_event {
 	FNAT_DROP_TTL,
 	FNAT_DROP_LRO,		/* merged beyond recall by the device */
 	FNAT_DROP_MTU,		/* DF set and larger than the route takes */
+	FNAT_DROP_DEST_GONE,	/* expire_nodest_conn */
+	FNAT_DROP_PACKET,	/* drop_packet */
+	FNAT_DROP_DEFENCE_TCP,	/* defence_tcp_drop and its kin */
+	FNAT_DROP_DEFENCE_UDP,
+	FNAT_DROP_DEFENCE_FRAG,
 
 	/* Everything else. */
 	FNAT_EV_STRAY,		/* TCP of no connection, not a SYN */
@@ -43,6 +48,8 @@ enum fnat_event {
 	FNAT_EV_LADDR_LOW,	/* LIPs that ran down to their last ports */
 	FNAT_EV_SLOW_XMIT,	/* sent through LOCAL_OUT */
 	FNAT_EV_LOCAL,		/* the real server is this host */
+	FNAT_EV_PORT_CLASH,	/* a port that another dest's map gave out, too */
+	FNAT_EV_DROP_ENTRY,	/* connections that drop_entry ended */
 	FNAT_EV_MAX
 };
 

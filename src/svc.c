@@ -7,16 +7,16 @@
 #include "est.h"
 #include "laddr.h"
 #include "pkt.h"
+#include "sched.h"
 #include "svc.h"
 
 static struct hlist_head *chain(const struct fnat_net *fn,
 				const struct fnat_svc_key *key)
 {
+	u32 ends = (__force u32)key->port << 16 | key->proto;
 	u32 h = key->af == AF_INET ?
-		jhash_2words((__force u32)key->addr.ip,
-			     (__force u32)key->port << 16 | key->proto, 0) :
-		jhash2((const u32 *)&key->addr, 4,
-		       (__force u32)key->port << 16 | key->proto);
+		jhash_3words((__force u32)key->addr.ip, ends, key->fwmark, 0) :
+		jhash2((const u32 *)&key->addr, 4, ends ^ key->fwmark);
 
 	return &fn->svc_tab[h & ((1U << FNAT_SVC_TAB_BITS) - 1)];
 }
@@ -24,7 +24,7 @@ static struct hlist_head *chain(const struct fnat_net *fn,
 static bool same_key(const struct fnat_svc_key *a, const struct fnat_svc_key *b)
 {
 	return a->port == b->port && a->proto == b->proto && a->af == b->af &&
-	       nf_inet_addr_cmp(&a->addr, &b->addr);
+	       a->fwmark == b->fwmark && nf_inet_addr_cmp(&a->addr, &b->addr);
 }
 
 struct fnat_svc *fnat_svc_find(const struct fnat_net *fn,
@@ -49,8 +49,35 @@ struct fnat_svc *fnat_svc_of(const struct fnat_pkt *p)
 		.proto	= p->proto,
 		.port	= fnat_dport(p->ports),
 	};
+	struct fnat_svc *svc = fnat_svc_find(p->fn, &key);
 
+	if (svc || !atomic_read(&p->fn->nr_catchall))
+		return svc;
+	key.port = 0;
 	return fnat_svc_find(p->fn, &key);
+}
+
+struct fnat_svc *fnat_svc_marked(const struct fnat_pkt *p)
+{
+	struct fnat_svc_key key = {
+		.af	= p->af,
+		.fwmark	= p->skb->mark,
+	};
+
+	/* To a LIP come replies, whatever their mark. */
+	if (fnat_addrset_has(&p->fn->addrs, FNAT_ADDR_LIP, p->af, &p->daddr))
+		return NULL;
+	return fnat_svc_find(p->fn, &key);
+}
+
+/* One more, or one less, of the kinds that packets ask about. */
+static void count_kind(struct fnat_net *fn, const struct fnat_svc_key *key,
+		       int n)
+{
+	if (key->fwmark)
+		atomic_add(n, &fn->nr_marks);
+	else if (!key->port)
+		atomic_add(n, &fn->nr_catchall);
 }
 
 static void free_rcu(struct rcu_head *head)
@@ -72,11 +99,26 @@ void fnat_svc_put(struct fnat_svc *svc)
 
 	if (!refcount_dec_and_test(&svc->refs))
 		return;
-	fnat_addrset_del(&fn->addrs, FNAT_ADDR_VIP, svc->key.af,
-			 &svc->key.addr);
-	call_rcu(&svc->rcu, free_rcu);
-	if (atomic_dec_and_test(&fn->nr_svcs))
+	if (!svc->key.fwmark)
+		fnat_addrset_del(&fn->addrs, FNAT_ADDR_VIP, svc->key.af,
+				 &svc->key.addr);
+	count_kind(fn, &svc->key, -1);
+	if (atomic_dec_and_test(&fn->nr_svcs) || svc->key.fwmark)
 		fnat_net_reap(fn);
+	call_rcu(&svc->rcu, free_rcu);
+}
+
+static int add_vip(struct fnat_net *fn, const struct fnat_svc_key *key,
+		   struct netlink_ext_ack *ea)
+{
+	int err;
+
+	if (key->fwmark)
+		return 0;
+	err = fnat_addrset_add(&fn->addrs, FNAT_ADDR_VIP, key->af, &key->addr);
+	if (err == -EBUSY)
+		NL_SET_ERR_MSG(ea, "This address is a LIP: a VIP needs another");
+	return err;
 }
 
 int fnat_svc_add(struct fnat_net *fn, const struct fnat_svc_key *key,
@@ -89,6 +131,7 @@ int fnat_svc_add(struct fnat_net *fn, const struct fnat_svc_key *key,
 		return -EEXIST;
 	/* Counted first: the reaper takes hooks away when there are none. */
 	atomic_inc(&fn->nr_svcs);
+	count_kind(fn, key, 1);
 	err = fnat_net_start(fn);
 	if (err)
 		goto uncount;
@@ -99,17 +142,19 @@ int fnat_svc_add(struct fnat_net *fn, const struct fnat_svc_key *key,
 		goto uncount;
 	svc->key = *key;
 	svc->fn = fn;
-	svc->sched = opts->sched;
-	svc->flags = opts->flags;
+	svc->opts = *opts;
+	INIT_LIST_HEAD(&svc->gone);
+	spin_lock_init(&svc->gone_lock);
 	refcount_set(&svc->refs, 1);
 	err = fnat_stats_init(&svc->stats);
 	if (err)
 		goto free_svc;
-	err = fnat_addrset_add(&fn->addrs, FNAT_ADDR_VIP, key->af, &key->addr);
-	if (err == -EBUSY)
-		NL_SET_ERR_MSG(ea, "This address is a LIP: a VIP needs another");
+	err = fnat_sched_start(svc, opts->sched);
 	if (err)
 		goto exit_stats;
+	err = add_vip(fn, key, ea);
+	if (err)
+		goto stop_sched;
 	err = xa_alloc_cyclic(&fn->svcs, &svc->id, svc, xa_limit_31b,
 			      &fn->svc_next_id, GFP_KERNEL);
 	if (err < 0)
@@ -119,34 +164,42 @@ int fnat_svc_add(struct fnat_net *fn, const struct fnat_svc_key *key,
 	return 0;
 
 del_addr:
-	fnat_addrset_del(&fn->addrs, FNAT_ADDR_VIP, key->af, &key->addr);
+	if (!key->fwmark)
+		fnat_addrset_del(&fn->addrs, FNAT_ADDR_VIP, key->af,
+				 &key->addr);
+stop_sched:
+	fnat_sched_stop(svc);
 exit_stats:
 	fnat_stats_exit(&svc->stats);
 free_svc:
 	kfree(svc);
 uncount:
-	if (atomic_dec_and_test(&fn->nr_svcs))
+	count_kind(fn, key, -1);
+	if (atomic_dec_and_test(&fn->nr_svcs) || key->fwmark)
 		fnat_net_reap(fn);
 	return err;
 }
 
 int fnat_svc_edit(struct fnat_svc *svc, const struct fnat_svc_opts *opts)
 {
-	const struct fnat_svc_opts old = { svc->sched, svc->flags };
+	const struct fnat_svc_opts old = svc->opts;
 	int err;
 
-	if (old.sched == opts->sched && old.flags == opts->flags)
-		return 0;
-	svc->sched = opts->sched;
-	svc->flags = opts->flags;
-	err = fnat_dest_reschedule(svc);
-	if (err) {
-		svc->sched = old.sched;
-		svc->flags = old.flags;
+	err = fnat_sched_start(svc, opts->sched);
+	if (err)
 		return err;
+	svc->opts = *opts;
+	if (old.sched != opts->sched || old.flags != opts->flags) {
+		err = fnat_dest_reschedule(svc);
+		if (err) {
+			svc->opts = old;
+			fnat_sched_settle(svc);
+			return err;
+		}
 	}
 	if (old.sched != opts->sched)
 		atomic64_set(&svc->cursor, 0);
+	fnat_sched_settle(svc);
 	return 0;
 }
 
@@ -154,6 +207,7 @@ void fnat_svc_del(struct fnat_svc *svc)
 {
 	hlist_del_rcu(&svc->node);
 	xa_erase(&svc->fn->svcs, svc->id);
+	fnat_sched_stop(svc);
 	fnat_dest_flush(svc);
 	fnat_laddrs_drop(svc->fn, &svc->laddrs);
 	fnat_svc_put(svc);

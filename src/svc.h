@@ -13,32 +13,45 @@
 
 struct fnat_dests;
 struct fnat_pkt;
+struct fnat_lblc;
 struct fnat_sched;
 
+/* By firewall mark, all but @af and @fwmark are 0. */
 struct fnat_svc_key {
 	union nf_inet_addr	addr;
 	u16			af;
 	u16			proto;
-	__be16			port;
+	__be16			port;		/* 0: those without a service */
+	u32			fwmark;		/* 0: by address */
 };
+
+/* The flags of <linux/ip_vs.h> that a command may set. */
+#define FNAT_SVC_FLAGS	(IP_VS_SVC_F_PERSISTENT | IP_VS_SVC_F_ONEPACKET | \
+			 IP_VS_SVC_F_SCHED1 | IP_VS_SVC_F_SCHED2 | \
+			 IP_VS_SVC_F_SCHED3)
 
 /* What a command may set. */
 struct fnat_svc_opts {
 	const struct fnat_sched	*sched;
-	u32			flags;		/* IP_VS_SVC_F_SCHED* */
+	u32			flags;		/* of FNAT_SVC_FLAGS */
+	u32			timeout;	/* s, of persistence */
+	__be32			netmask;	/* clients that it holds together */
+	u32			est_timeout;	/* s; 0: the namespace's */
 };
 
 struct fnat_svc {
 	struct hlist_node	node;		/* in fn->svc_tab */
 	struct fnat_svc_key	key;
 	struct fnat_net		*fn;
-	const struct fnat_sched	*sched;		/* under fn->cfg */
-	u32			flags;		/* IP_VS_SVC_F_SCHED*; likewise */
+	struct fnat_svc_opts	opts;		/* written under fn->cfg */
 	atomic64_t		cursor;		/* the scheduler's */
+	struct fnat_lblc __rcu	*lblc;		/* likewise, of lblc and lblcr */
 	struct fnat_dests __rcu	*dests;		/* NULL: none */
 	struct fnat_laddrs __rcu *laddrs;	/* NULL: the default pool's */
 	struct fnat_stats	stats;
 	u32			id;		/* in fn->svcs */
+	struct list_head	gone;		/* removed dests that drain */
+	spinlock_t		gone_lock;	/* leaf; guards that */
 	refcount_t		refs;		/* the table and dests */
 	struct rcu_head		rcu;
 };
@@ -57,8 +70,17 @@ void fnat_svc_flush(struct fnat_net *fn);
 struct fnat_svc *fnat_svc_find(const struct fnat_net *fn,
 			       const struct fnat_svc_key *key);
 
-/* The service that @p, of no connection, is addressed to; or NULL. RCU. */
+/*
+ * The service that @p, of no connection, is for, or NULL: by its address, or by
+ * its firewall mark. RCU.
+ */
 struct fnat_svc *fnat_svc_of(const struct fnat_pkt *p);
+struct fnat_svc *fnat_svc_marked(const struct fnat_pkt *p);
+
+static inline bool fnat_svc_has(const struct fnat_svc *svc, u32 flag)
+{
+	return READ_ONCE(svc->opts.flags) & flag;
+}
 
 void fnat_svc_hold(struct fnat_svc *svc);
 void fnat_svc_put(struct fnat_svc *svc);	/* any context */

@@ -7,43 +7,101 @@
 #include "est.h"
 #include "sysctl.h"
 
-static int lport_floor = FNAT_LPORT_FLOOR;
-static int lport_ceiling = FNAT_LPORT_CEILING;
+#define KEEP		INT_MIN		/* for a default: set elsewhere */
+#define TIMEOUT_MAX	2147483		/* s; as netlink has it */
+#define DAY		86400
 
-/* .data is an offset into struct fnat_tunables until a namespace has its copy. */
-#define TUNABLE(_name, _field, _min, _max)				\
-	{								\
-		.procname	= (_name),				\
-		.data		= (void *)offsetof(struct fnat_tunables, \
-						   _field),		\
-		.maxlen		= sizeof(int),				\
-		.mode		= 0644,					\
-		.proc_handler	= proc_dointvec_minmax,			\
-		.extra1		= (_min),				\
-		.extra2		= (_max),				\
-	}
+/* One int of struct fnat_net that may be set: man 4 ip_vs_fullnat has them all. */
+struct knob {
+	const char	*name;
+	size_t		at;		/* in struct fnat_net */
+	int		first;		/* at boot */
+	int		min;
+	int		max;
+	size_t		min_at;		/* another that is the limit; 0: none */
+	size_t		max_at;
+	void		(*changed)(struct fnat_net *fn);
+};
+
+#define AT(_field)	offsetof(struct fnat_net, tune._field)
+#define SWITCH(_name, _field, _first)	{ _name, AT(_field), _first, 0, 1 }
+#define TIMEOUT(_name, _state) \
+	{ _name, offsetof(struct fnat_net, timeout[_state]), KEEP, 1, TIMEOUT_MAX }
+#define DEFENCE(_name, _field) \
+	{ _name, AT(_field), FNAT_DEFENCE_OFF, FNAT_DEFENCE_OFF, \
+	  FNAT_DEFENCE_ALWAYS, .changed = fnat_defence_start }
 
 /* Estimation, switched on again, must be set going. */
-static int do_run_estimation(CTL_CONST struct ctl_table *table, int write,
-			     void *buffer, size_t *lenp, loff_t *ppos)
+static void estimate_again(struct fnat_net *fn)
 {
-	struct fnat_net *fn = container_of(table->data, struct fnat_net,
-					   tune.run_estimation);
-	int err = proc_dointvec_minmax(table, write, buffer, lenp, ppos);
-
-	if (!err && write && atomic_read(&fn->nr_svcs))
+	if (atomic_read(&fn->nr_svcs))
 		fnat_est_start(fn);
-	return err;
 }
 
-static const struct ctl_table template[] = {
-	TUNABLE("fullnat_masq", masq_is_fullnat, SYSCTL_ZERO, SYSCTL_ONE),
-	TUNABLE("fullnat_lport_min", lport_min, &lport_floor, &lport_ceiling),
-	TUNABLE("fullnat_lport_max", lport_max, &lport_floor, &lport_ceiling),
-	TUNABLE("run_estimation", run_estimation, SYSCTL_ZERO, SYSCTL_ONE),
-	TUNABLE("conn_max", conn_max, SYSCTL_ZERO, SYSCTL_INT_MAX),
-	{ }
+static const struct knob knobs[] = {
+	SWITCH("fullnat_masq", masq_is_fullnat, 0),
+	{ "fullnat_lport_min", AT(lport_min), FNAT_LPORT_FLOOR,
+	  FNAT_LPORT_FLOOR, FNAT_LPORT_CEILING, .max_at = AT(lport_max) },
+	{ "fullnat_lport_max", AT(lport_max), FNAT_LPORT_CEILING,
+	  FNAT_LPORT_FLOOR, FNAT_LPORT_CEILING, .min_at = AT(lport_min) },
+	SWITCH("fullnat_timestamp", timestamp, FNAT_TIMESTAMP_STRIP),
+	SWITCH("fast_xmit", fast_xmit, 1),
+	/* There is nothing to track, so it cannot be 1. */
+	{ "conntrack", AT(conntrack), 0, 0, 0 },
+	{ "run_estimation", AT(run_estimation), 1, 0, 1,
+	  .changed = estimate_again },
+	{ "conn_max", AT(conn_max), KEEP, 0, INT_MAX },
+	{ "expire_nodest_conn", AT(expire_nodest_conn), FNAT_NODEST_DRAIN,
+	  FNAT_NODEST_DROP, FNAT_NODEST_DRAIN },
+	SWITCH("expire_quiescent_template", expire_quiescent_template, 0),
+	{ "lblc_expiration", AT(lblc_expiration), DAY, 1, TIMEOUT_MAX },
+	{ "lblcr_expiration", AT(lblcr_expiration), DAY, 1, TIMEOUT_MAX },
+	DEFENCE("drop_entry", drop_entry),
+	DEFENCE("drop_packet", drop_packet),
+	DEFENCE("secure_tcp", secure_tcp),
+	{ "amemthresh", AT(amemthresh), 1024, 0, INT_MAX },
+	{ "am_droprate", AT(am_droprate), 10, 1, INT_MAX },
+	SWITCH("defence_tcp_drop", defence_tcp_drop, 0),
+	SWITCH("defence_udp_drop", defence_udp_drop, 0),
+	SWITCH("defence_frag_drop", defence_frag_drop, 0),
+	TIMEOUT("timeout_established", FNAT_TCP_S_ESTABLISHED),
+	TIMEOUT("timeout_synrecv", FNAT_TCP_S_SYN_RECV),
+	TIMEOUT("timeout_finwait", FNAT_TCP_S_FIN_WAIT),
+	TIMEOUT("timeout_timewait", FNAT_TCP_S_TIME_WAIT),
+	TIMEOUT("timeout_close", FNAT_TCP_S_CLOSE),
+	TIMEOUT("timeout_closewait", FNAT_TCP_S_CLOSE_WAIT),
+	TIMEOUT("timeout_lastack", FNAT_TCP_S_LAST_ACK),
+	TIMEOUT("timeout_udp", FNAT_S_UDP),
+	TIMEOUT("timeout_onepacket", FNAT_S_UDP_ASKED),
 };
+
+static int *int_at(struct fnat_net *fn, size_t at)
+{
+	return (int *)((char *)fn + at);
+}
+
+/* table->extra1 is the knob, ->extra2 the namespace. */
+static int do_knob(CTL_CONST struct ctl_table *table, int write, void *buffer,
+		   size_t *lenp, loff_t *ppos)
+{
+	const struct knob *k = table->extra1;
+	struct fnat_net *fn = table->extra2;
+	int min = k->min_at ? READ_ONCE(*int_at(fn, k->min_at)) : k->min;
+	int max = k->max_at ? READ_ONCE(*int_at(fn, k->max_at)) : k->max;
+	struct ctl_table ranged = {
+		.procname	= table->procname,
+		.data		= table->data,
+		.maxlen		= sizeof(int),
+		.mode		= table->mode,
+		.extra1		= &min,
+		.extra2		= &max,
+	};
+	int err = proc_dointvec_minmax(&ranged, write, buffer, lenp, ppos);
+
+	if (!err && write && k->changed)
+		k->changed(fn);
+	return err;
+}
 
 /* Connections may take half of memory before new ones are refused. */
 static int default_conn_max(void)
@@ -57,26 +115,32 @@ static int default_conn_max(void)
 int fnat_sysctl_init(struct fnat_net *fn)
 {
 	struct ctl_table *t;
+	int i;
 
-	fn->tune = (struct fnat_tunables) {
-		.run_estimation	= 1,
-		.lport_min	= FNAT_LPORT_FLOOR,
-		.lport_max	= FNAT_LPORT_CEILING,
-		.conn_max	= default_conn_max(),
-	};
-	fn->ctl_table = kmemdup(template, sizeof(template), GFP_KERNEL);
-	if (!fn->ctl_table)
+	/* One more, for the empty one at the end. */
+	t = kcalloc(ARRAY_SIZE(knobs) + 1, sizeof(*t), GFP_KERNEL);
+	if (!t)
 		return -ENOMEM;
-	for (t = fn->ctl_table; t->procname; t++) {
-		t->data = (char *)&fn->tune + (unsigned long)t->data;
-		if (t->data == &fn->tune.run_estimation)
-			t->proc_handler = do_run_estimation;
+	for (i = 0; i < ARRAY_SIZE(knobs); i++) {
+		const struct knob *k = &knobs[i];
+
+		if (k->first != KEEP)
+			*int_at(fn, k->at) = k->first;
+		t[i].procname = k->name;
+		t[i].data = int_at(fn, k->at);
+		t[i].maxlen = sizeof(int);
+		t[i].mode = 0644;
+		t[i].proc_handler = do_knob;
+		t[i].extra1 = (void *)k;
+		t[i].extra2 = fn;
 	}
-	fn->ctl_header = register_net_sysctl(fn->net, "net/ipv4/vs",
-					     fn->ctl_table);
+	fn->tune.conn_max = default_conn_max();
+	fn->ctl_table = t;
+	fn->ctl_header = register_net_sysctl_sz(fn->net, "net/ipv4/vs", t,
+						ARRAY_SIZE(knobs));
 	if (fn->ctl_header)
 		return 0;
-	kfree(fn->ctl_table);
+	kfree(t);
 	return -ENOMEM;
 }
 

@@ -18,6 +18,8 @@ static const struct {
 	[FNAT_TCP_S_LISTEN]	 = { "LISTEN", 120, false },
 	[FNAT_TCP_S_SYNACK]	 = { "SYNACK", 120, true },
 	[FNAT_S_UDP]		 = { "UDP", 300, true },
+	[FNAT_S_UDP_ASKED]	 = { "UDP", 10, true },
+	[FNAT_S_UDP_DONE]	 = { "UDP", 1, false },
 };
 
 static enum fnat_state after_fin(enum fnat_state s, enum fnat_which dir)

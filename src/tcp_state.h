@@ -25,7 +25,9 @@ enum fnat_state {
 	FNAT_TCP_S_LISTEN,
 	FNAT_TCP_S_SYNACK,
 	FNAT_S_UDP,
-	FNAT_TCP_S_MAX = FNAT_S_UDP,
+	FNAT_S_UDP_ASKED,	/* one-packet: waits for its answer */
+	FNAT_S_UDP_DONE,	/* has had it */
+	FNAT_TCP_S_MAX = FNAT_S_UDP_DONE,
 };
 
 enum fnat_which {

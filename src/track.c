@@ -218,6 +218,18 @@ static void track_tcp(const struct fnat_pkt *p, struct fnat_dir *d,
 	spin_unlock(&c->lock);
 }
 
+/* The rest of an answer in several parts follows close behind its first. */
+static void track_answer(const struct fnat_pkt *p, const struct fnat_dir *d,
+			 struct fnat_conn *c)
+{
+	if (fnat_dir_which(d) != FNAT_S2C)
+		return;
+	spin_lock(&c->lock);
+	if (c->state == FNAT_S_UDP_ASKED)
+		fnat_conn_set_state(p->fn, c, FNAT_S_UDP_DONE);
+	spin_unlock(&c->lock);
+}
+
 void fnat_track(const struct fnat_pkt *p, struct fnat_dir *d)
 {
 	struct fnat_conn *c = fnat_dir_conn(d);
@@ -229,6 +241,8 @@ void fnat_track(const struct fnat_pkt *p, struct fnat_dir *d)
 			advance(p, d);
 		else
 			track_tcp(p, d, c);
+	} else if (unlikely(c->state == FNAT_S_UDP_ASKED)) {
+		track_answer(p, d, c);
 	}
 	fnat_conn_touch(p->fn, c);
 }

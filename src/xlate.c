@@ -62,7 +62,8 @@ static __wsum xlate_options(const struct fnat_pkt *p, const struct fnat_dir *d)
 
 	if (d->ack_off)
 		edited = fnat_tcpopt_shift_sack(opt, len, d->ack_off);
-	if (p->tcp_flags & FNAT_TH_SYN && fnat_dir_which(d) == FNAT_C2S)
+	if (p->tcp_flags & FNAT_TH_SYN && fnat_dir_which(d) == FNAT_C2S &&
+	    READ_ONCE(p->fn->tune.timestamp) == FNAT_TIMESTAMP_STRIP)
 		edited |= fnat_tcpopt_strip_timestamp(opt, len);
 	return edited ? csum_sub(csum_partial(opt, len, 0), before) : 0;
 }

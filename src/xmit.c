@@ -157,7 +157,8 @@ unsigned int fnat_xmit(const struct fnat_pkt *p, struct rtable *rt,
 	if (unlikely(rt->rt_type == RTN_LOCAL))
 		return hand_up(p);
 	skb->dev = rt->dst.dev;
-	if (unlikely(!whole || needs_stack(rt)))
+	if (unlikely(!whole || needs_stack(rt) ||
+		     !READ_ONCE(p->fn->tune.fast_xmit)))
 		return xmit_stack(p);
 	return xmit_neigh(p, rt);
 }

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "conn.h"
+#include "dest.h"
+#include "persist.h"
+#include "pkt.h"
+#include "sched.h"
+#include "svc.h"
+
+/* What the template of @p's client is found by: as in-tree IPVS lists it. */
+static struct fnat_pkt template_key(const struct fnat_svc *svc,
+				    const struct fnat_pkt *p)
+{
+	struct fnat_pkt key = {
+		.fn	= p->fn,
+		.l3mdev	= p->l3mdev,
+		.proto	= FNAT_PROTO_TEMPLATE | svc->key.proto,
+	};
+
+	key.saddr.ip = p->saddr.ip & READ_ONCE(svc->opts.netmask);
+	if (svc->key.fwmark) {
+		key.daddr.ip = htonl(svc->key.fwmark);
+	} else {
+		key.daddr = svc->key.addr;
+		key.ports = fnat_ports(0, svc->key.port);
+	}
+	return key;
+}
+
+/*
+ * The dest of @tmpl, bound once more, with a reference to @tmpl; NULL if
+ * nobody is to be sent there any more. A full one goes on serving those whom it
+ * knows; one of weight 0 does unless the operator wants otherwise.
+ */
+static struct fnat_dest *follow(struct fnat_conn *tmpl,
+				const struct fnat_svc *svc)
+{
+	struct fnat_dest *dest = tmpl->dest;
+	const struct fnat_tunables *tune = &svc->fn->tune;
+
+	if (READ_ONCE(dest->removed) || dest->svc != svc)
+		return NULL;
+	if (!READ_ONCE(dest->opts.weight) &&
+	    READ_ONCE(tune->expire_quiescent_template))
+		return NULL;
+	if (!fnat_conn_get_template(tmpl))
+		return NULL;
+	if (!fnat_dest_bind(dest)) {
+		fnat_conn_put_template(tmpl);
+		return NULL;
+	}
+	fnat_conn_touch(svc->fn, tmpl);
+	return dest;
+}
+
+/* A dest for a client that is new, and its template: as fnat_persist_pick(). */
+static struct fnat_dest *begin(struct fnat_svc *svc, const struct fnat_pkt *p,
+			       const struct fnat_pkt *key,
+			       struct fnat_conn **tmpl, enum fnat_event *why)
+{
+	struct fnat_dest *dest = fnat_sched_pick(svc, p);
+	struct fnat_conn *c, *mine;
+	struct fnat_dir *d;
+
+	*why = FNAT_DROP_NO_DEST;
+	if (!dest)
+		return NULL;
+	*why = FNAT_DROP_MEMORY;
+	mine = fnat_conn_new_template(key, dest);
+	if (!mine)
+		goto unbind;
+	refcount_inc(&mine->children);
+	d = fnat_conn_publish(p->fn, mine);
+	c = fnat_dir_conn(d);
+	if (c == mine) {
+		*tmpl = mine;
+		return dest;
+	}
+	/* Another CPU was faster with the same client. */
+	fnat_conn_put_template(mine);
+	fnat_dest_unbind(dest, false);
+	dest = follow(c, svc);
+	if (dest)
+		*tmpl = c;
+	return dest;
+
+unbind:
+	fnat_dest_unbind(dest, false);
+	return NULL;
+}
+
+struct fnat_dest *fnat_persist_pick(struct fnat_svc *svc,
+				    const struct fnat_pkt *p,
+				    struct fnat_conn **tmpl,
+				    enum fnat_event *why)
+{
+	struct fnat_dest *dest;
+	struct fnat_pkt key;
+	struct fnat_dir *d;
+
+	*tmpl = NULL;
+	*why = FNAT_DROP_NO_DEST;
+	if (!fnat_svc_has(svc, IP_VS_SVC_F_PERSISTENT))
+		return fnat_sched_pick(svc, p);
+
+	key = template_key(svc, p);
+	d = fnat_conn_find(&key);
+	if (d) {
+		dest = follow(fnat_dir_conn(d), svc);
+		if (dest) {
+			*tmpl = fnat_dir_conn(d);
+			return dest;
+		}
+		fnat_conn_kill(p->fn, fnat_dir_conn(d));
+	}
+	return begin(svc, p, &key, tmpl, why);
+}
