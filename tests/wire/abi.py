@@ -8,10 +8,14 @@ from world import LIPS, SERVERS, VIP
  NEW_DAEMON, DEL_DAEMON, GET_DAEMON, SET_CONFIG, GET_CONFIG, SET_INFO, GET_INFO, ZERO, FLUSH,
  NEW_LADDR, DEL_LADDR, GET_LADDR) = range(1, 21)
 
+GET_CONN, CONN = 64, 64
+
 SERVICE, DEST, DAEMON, TCP_TIMEOUT, FIN_TIMEOUT, UDP_TIMEOUT, LADDR = range(1, 8)
 
 SERVICE_ATTRS = dict(af=1, proto=2, addr=3, port=4, fwmark=5, sched=6, flags=7, timeout=8,
-                     netmask=9, pe=11)
+                     netmask=9, pe=11, synproxy=64, est_timeout=65)
+CONN_ATTRS = dict(af=1, proto=2, caddr=3, cport=4, vaddr=5, vport=6, laddr=7, lport=8, daddr=9,
+                  dport=10, fwmark=11)
 DEST_ATTRS = dict(addr=1, port=2, method=3, weight=4, upper=5, lower=6, af=11)
 LADDR_ATTRS = dict(addr=1, last=64, af=65)
 
@@ -44,6 +48,17 @@ def dest(**changes):
 def strict(data):
     """The nest DATA with NLA_F_NESTED, as commands from 18 up want it."""
     return data[:2] + u16(number(data[2:4]) | NESTED) + data[4:]
+
+
+def conn(**wanted):
+    """A filter of connections: addresses as text, ports as numbers, or bytes."""
+    def value(name, v):
+        if isinstance(v, bytes):
+            return v
+        if name == "proto":
+            return bytes([v])
+        return ip(v, 4) if name.endswith("addr") else be16(v) if name.endswith("port") else u32(v)
+    return strict(_nest(CONN, CONN_ATTRS, {k: value(k, v) for k, v in wanted.items()}))
 
 
 def laddr(addr=LIPS[1], last=None, **changes):

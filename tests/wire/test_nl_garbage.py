@@ -9,12 +9,13 @@ import random
 import pytest
 
 from abi import (DEL_DEST, DEL_LADDR, DEL_SERVICE, FLUSH, GET_CONFIG, GET_DEST, GET_INFO,
-                 GET_LADDR, GET_SERVICE, NEW_DEST, NEW_LADDR, NEW_SERVICE, SERVICE, SET_CONFIG,
-                 SET_DEST, SET_INFO, SET_SERVICE, dest, key, laddr, service, strict)
+                 GET_CONN, GET_LADDR, GET_SERVICE, NEW_DEST, NEW_LADDR, NEW_SERVICE, SERVICE,
+                 SET_CONFIG, SET_DEST, SET_INFO, SET_SERVICE, conn, dest, key, laddr, service,
+                 strict)
 from lib.netlink import ACK, DUMP, GENL, HEADER, NESTED, Family, Refused, attr, ip
 from world import LIPS
 
-COMMANDS = [*range(0, 22), 64, 255]
+COMMANDS = [*range(0, 22), 64, 65, 255]
 CHANGING = {NEW_SERVICE, SET_SERVICE, DEL_SERVICE, NEW_DEST, SET_DEST, DEL_DEST, NEW_LADDR,
             DEL_LADDR}
 ELSEWHERE = dict(addr=ip("198.51.100.200"))
@@ -36,6 +37,7 @@ def nearly(command):
             NEW_DEST: service() + dest(upper=None), SET_DEST: service() + dest(upper=None),
             DEL_DEST: service() + dest(), NEW_LADDR: strict(key()) + laddr("224.0.0.1"),
             DEL_LADDR: strict(key()) + laddr(LIPS[1]), GET_LADDR: strict(key()),
+            GET_CONN: conn(laddr=LIPS[0], dport=80),
             }.get(command, service(netmask=None) + dest(upper=None) + laddr("224.0.0.1"))
 
 

@@ -31,20 +31,27 @@ def services():
     yield new("ipv6", EAFNOSUPPORT, "IPv4", af=u16(10), addr=bytes(15) + b"\1")
     yield new("family 77", EAFNOSUPPORT, "IPv4", af=u16(77))
     yield new("sctp", EOPNOTSUPP, "TCP and UDP", proto=u16(132))
-    yield new("fwmark", EOPNOTSUPP, "firewall mark", fwmark=u32(7))
-    yield new("persistent", EOPNOTSUPP, "Persistent", flags=u32(1) + u32(-1))
-    yield new("one packet", EOPNOTSUPP, "One-packet", flags=u32(4) + u32(-1))
+    yield new("fwmark 0", EINVAL, "above 0", fwmark=u32(0))
+    for seconds in (0, 2147484):
+        yield new(f"persistent for {seconds} s", EINVAL, "1 to 2147483",
+                  flags=u32(1) + u32(-1), timeout=u32(seconds))
+    yield new("one packet of tcp", EINVAL, "UDP", flags=u32(4) + u32(-1))
+    for mode in (1, 2, 3):
+        yield new(f"synproxy {mode}", EOPNOTSUPP, "not available yet", synproxy=u32(mode))
+    yield new("established timeout", EINVAL, "2147483", est_timeout=u32(2147484))
     yield new("engine", EOPNOTSUPP, "engine", pe=string("sip"))
     yield new("scheduler", ENOENT, "wlc", sched=string("maglev"))
     yield new("long scheduler", EINVAL, "", sched=string("r" * 16))
     yield new("short flags", EINVAL, "flags", flags=u32(0))
     yield new("long flags", ERANGE, "", flags=bytes(12))
-    yield new("port 0", EINVAL, "port above 0", port=be16(0))
+    yield new("port 0", EINVAL, "-p", port=be16(0))
     yield new("short address", EINVAL, "too short", addr=b"\1\2\3")
     yield new("long address", ERANGE, "", addr=bytes(17))
     for addr in ("224.0.0.1", "255.255.255.255", "0.0.0.0"):
         yield new(f"vip {addr}", EINVAL, "unicast", addr=ip(addr))
     yield new("vip is a lip", EBUSY, "is a LIP", addr=ip(LIPS[0]))
+    yield "set persistent for 0 s", SET_SERVICE, service(flags=u32(1) + u32(-1)), EINVAL, "1 to"
+    yield "set synproxy", SET_SERVICE, service(synproxy=u32(1)), EOPNOTSUPP, "not available"
     for name in [*KEY, *OPTIONS]:
         yield new(f"without {name}", EINVAL, "", **{name: None})
         yield f"set without {name}", SET_SERVICE, service(**{name: None}), EINVAL, ""
@@ -167,7 +174,7 @@ def test_which_it_is(configured, command, request_, errno):
     assert configured.ipvsadm("-Sn").stdout == before
 
 
-@pytest.mark.parametrize("command", [0, 14, 21, 64, 255])
+@pytest.mark.parametrize("command", [0, 14, 21, 63, 65, 255])
 @pytest.mark.parametrize("flags", [ACK, DUMP], ids=["do", "dump"])
 def test_no_such_command(configured, command, flags):
     """Numbers without a command."""

@@ -31,6 +31,7 @@ CLIENT_DEV, SERVER_DEV = "02:00:00:00:00:0c", "02:00:00:00:00:05"
 MACS = {CLIENT: "02:00:00:00:01:02", "10.10.0.9": "02:00:00:00:02:09",
         **{ip: f"02:00:00:00:02:{ip.split('.')[-1]:0>2}" for ip in SERVERS}}
 ROUTER = "10.10.0.9"
+NEIGHBOURS = [f"192.0.2.{i}" for i in range(3, 10)]     # of the client, behind its MAC
 
 NEWNET = 0x40000000
 libc = ctypes.CDLL(None, use_errno=True)
@@ -83,6 +84,8 @@ class World:
            *(f"address add {lip}/32 dev lo" for lip in LIPS),
            *(f"neigh add {host} lladdr {mac} dev {'tapc' if host == CLIENT else 'taps'}"
              " nud permanent" for host, mac in MACS.items()),
+           *(f"neigh add {host} lladdr {MACS[CLIENT]} dev tapc nud permanent"
+             for host in NEIGHBOURS),
            f"route add 198.51.100.0/24 via {ROUTER}")
 
     def tap(self, name):
@@ -112,6 +115,10 @@ class World:
         """-a, -e or -d of a server of VIP's service."""
         self.ipvsadm(command, OPTION[proto], f"{VIP}:{PORT[proto]}", "-r",
                      f"{server}:{PORT[proto]}", *(("-b",) if command != "-d" else ()), *args)
+
+    def est_timeout(self, seconds, scheduler="rr"):
+        """The established timeout of VIP's TCP service."""
+        self.ipvsadm("-E", "-t", f"{VIP}:80", "-s", scheduler, "-V", seconds)
 
     def delete_service(self, proto=TCP):
         self.ipvsadm("-D", OPTION[proto], f"{VIP}:{PORT[proto]}")
@@ -147,6 +154,9 @@ class World:
 
     # --- flows -------------------------------------------------------------------
 
+    def flow(self, proto, sport=40000, **kw):
+        return Flow(self, proto, sport, **kw)
+
     def tcp(self, sport=40000, **kw):
         return Flow(self, TCP, sport, **kw)
 
@@ -167,9 +177,12 @@ class Flow:
     which server, LIP, port and offset the director chose.
     """
 
-    def __init__(self, world, proto, sport, client=CLIENT, isn=0x10000000, server_isn=0x20000000):
+    def __init__(self, world, proto, sport, client=CLIENT, vip=VIP, dport=None, rport=None,
+                 isn=0x10000000, server_isn=0x20000000):
         self.world, self.proto = world, proto
-        self.client, self.sport, self.dport = client, sport, PORT[proto]
+        self.client, self.sport = client, sport
+        self.vip, self.dport = vip, dport or PORT[proto]
+        self.rport = rport or self.dport    # of the server
         self.next_c, self.next_s = isn, server_isn
         self.lip = self.lport = self.rs = None
         self.shift = 0                      # the server's view of next_c, less ours
@@ -194,7 +207,7 @@ class Flow:
     def from_client(self, flags="", payload=b"", **fields):
         """A frame of the client's, not sent."""
         base = self._base(flags, payload, self.next_c, self.next_s)
-        base |= dict(smac=MACS[CLIENT], dmac=CLIENT_DEV, src=self.client, dst=VIP,
+        base |= dict(smac=MACS[CLIENT], dmac=CLIENT_DEV, src=self.client, dst=self.vip,
                      sport=self.sport, dport=self.dport, id=0x1234, tos=0xb8)
         return self._frame(**(base | fields))
 
@@ -202,7 +215,7 @@ class Flow:
         """A frame of the server's, not sent; numbers as the server has them."""
         base = self._base(flags, payload, self.next_s, self.next_c + self.shift)
         base |= dict(smac=MACS[self.rs], dmac=SERVER_DEV, src=self.rs, dst=self.lip,
-                     sport=self.dport, dport=self.lport, id=0x4321, tos=0x28)
+                     sport=self.rport, dport=self.lport, id=0x4321, tos=0x28)
         return self._frame(**(base | fields))
 
     # What becomes of it.
@@ -210,15 +223,15 @@ class Flow:
     def at_server(self, sent, **fields):
         """SENT by the client, as the server is to see it."""
         seen = sent.but(smac=SERVER_DEV, dmac=MACS[self.rs], src=self.lip, dst=self.rs,
-                        sport=self.lport, ttl=sent.ttl - 1)
+                        sport=self.lport, dport=self.rport, ttl=sent.ttl - 1)
         if self.proto == TCP:
             seen = seen.but(seq=(sent.seq + self.shift) % 2**32)
         return seen.but(**fields)
 
     def at_client(self, sent, **fields):
         """SENT by the server, as the client is to see it."""
-        seen = sent.but(smac=CLIENT_DEV, dmac=MACS[CLIENT], src=VIP, dst=self.client,
-                        dport=self.sport, ttl=sent.ttl - 1)
+        seen = sent.but(smac=CLIENT_DEV, dmac=MACS[CLIENT], src=self.vip, dst=self.client,
+                        sport=self.dport, dport=self.sport, ttl=sent.ttl - 1)
         if "A" in sent.flags:
             seen = seen.but(ack=(sent.ack - self.shift) % 2**32)
         return seen.but(**fields)

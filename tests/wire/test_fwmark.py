@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Services by firewall mark: many addresses and ports, both protocols, one service."""
+
+import pytest
+
+from lib import lab
+from lib.packet import TCP, UDP
+from world import LIPS, SERVERS, VIP
+
+A, B, C = SERVERS
+MARK = 7
+
+
+def nft(rules):
+    lab.sh("nft", "-f", "-", stdin=rules)
+
+
+def mark(what, n=MARK, priority="mangle"):
+    """Packets that match WHAT get mark N."""
+    nft(f"""table ip marks {{ chain pre {{
+        type filter hook prerouting priority {priority};
+        {what} meta mark set {n}
+    }}
+    }}""")
+
+
+def service(world, servers=(A,), port=0, scheduler="rr", options=""):
+    """A service for MARK; PORT 0: servers keep the client's."""
+    world.ipvsadm("-R", stdin="\n".join([
+        f"-A -f {MARK} -s {scheduler} {options}", f"-P -f {MARK} -z {LIPS[0]}",
+        *(f"-a -f {MARK} -r {rs}:{port} -b" for rs in servers)]) + "\n")
+
+
+@pytest.fixture
+def marked(world):
+    """Everything to the VIP is marked, and there is a service for the mark."""
+    mark(f"ip daddr {VIP}")
+    service(world)
+    return world
+
+
+@pytest.mark.parametrize("proto", [TCP, UDP], ids=["tcp", "udp"])
+def test_both_directions(marked, proto):
+    """A flow of either protocol; the server is asked on the client's port."""
+    flow = marked.flow(proto).open()
+    assert flow.rs == A and flow.dport == (80 if proto == TCP else 53)
+    flow.up(*(("PA",) if proto == TCP else ("",)), b"question")
+    flow.down(*(("PA",) if proto == TCP else ("",)), b"answer")
+    assert [c["vip"] for c in marked.conns()] == [(VIP, flow.dport)]
+
+
+def test_port_of_the_server(world):
+    """A server with a port of its own gets all on that."""
+    mark(f"ip daddr {VIP} tcp dport 8000-8010")
+    service(world, port=80)
+    for i, port in enumerate((8000, 8007)):
+        flow = world.tcp(sport=40000 + i, dport=port, rport=80).establish()
+        flow.up("PA", b"x")
+        flow.down("PA", b"y")
+
+
+def test_what_is_not_marked_is_not_ours(marked):
+    """It passes, whatever the service."""
+    frame = marked.tcp().from_client("S").but(dst="198.51.100.9")
+    marked.c.send(frame)
+    got = marked.s.receive()
+    assert got.dst == "198.51.100.9" and got.ttl == frame.ttl - 1
+
+
+def test_another_mark_is_not_ours(world):
+    """Nor is what has a mark that nobody waits for."""
+    mark(f"ip daddr {VIP}", n=8)
+    service(world)
+    world.c.send(world.tcp().from_client("S"))
+    assert world.s.receive().dst == VIP
+    assert world.conns() == []
+
+
+def test_service_by_address_comes_first(marked):
+    """A VIP and port of a service of its own is that one's."""
+    marked.service(servers=(B,), lips=LIPS[1:2])
+    assert marked.tcp().establish().rs == B
+    assert marked.tcp(sport=41000, dport=443).establish().rs == A
+
+
+def test_stray_passes(marked):
+    """A segment of no connection may be on its way elsewhere."""
+    frame = marked.tcp().from_client("A")
+    marked.c.send(frame)
+    assert marked.s.receive().dst == VIP
+
+
+def test_replies_need_no_mark(marked):
+    """The second hook takes marked packets only; replies come in by the first."""
+    flow = marked.tcp().establish()
+    nft("flush table ip marks")
+    flow.down("PA", b"still")
+
+
+def test_conntrack_forgets_what_we_take(marked):
+    """The mark is set behind conntrack, which has seen the packet by then."""
+    lab.sh("modprobe", "nf_conntrack")
+    nft("""table ip track { chain pre {
+        type filter hook prerouting priority -150
+        ct state new counter
+    }
+    }""")
+    flow = marked.tcp().establish()
+    flow.up("PA", b"x")
+    assert "0" == lab.read("/proc/sys/net/netfilter/nf_conntrack_count").strip()
+
+
+def test_persistence_over_ports(world):
+    """A mark's persistence spans its ports and protocols."""
+    mark(f"ip daddr {VIP}")
+    service(world, servers=(A, B, C), options="-p 300")
+    flows = [world.flow(proto, sport=40000 + i, dport=port).open() for i, (proto, port) in
+             enumerate(((TCP, 80), (TCP, 443), (UDP, 53)))]
+    assert len({f.rs for f in flows}) == 1
+
+
+def test_hook_goes_with_the_last_mark(marked):
+    """The service deleted, marked packets pass; a service by address stays."""
+    marked.service(servers=(B,), lips=LIPS[1:2])
+    marked.ipvsadm("-D", "-f", MARK)
+    marked.c.send(marked.tcp(dport=443).from_client("S"))
+    assert marked.s.receive().dst == VIP
+    assert marked.tcp(sport=41000).establish().rs == B
+
+
+def test_flows_drain(marked):
+    """A deleted service's connections go on."""
+    flow = marked.tcp().establish()
+    marked.ipvsadm("-D", "-f", MARK)
+    flow.up("PA", b"still")
+    flow.down("PA", b"here")
+
+
+def test_ports_that_two_maps_give_out(world):
+    """A server of the mark without a port, and the same with one: no clash is seen."""
+    lab.sh("sysctl", "-qw", "net.ipv4.vs.fullnat_lport_min=2000",
+           "net.ipv4.vs.fullnat_lport_max=2015")
+    mark(f"ip daddr {VIP} tcp dport != 80")
+    service(world)
+    world.service()                             # the same server and LIP
+    direct = [world.tcp(sport=30000 + i).establish() for i in range(8)]
+    by_mark = [world.tcp(sport=31000 + i, dport=81, rport=81).establish() for i in range(8)]
+    for flow in direct + by_mark:
+        flow.up("PA", b"x")
+        flow.down("PA", b"y")
+
+
+def test_save_and_restore(world):
+    """All that a mark's service can be, round and round."""
+    service(world, servers=(A, B), port=80, scheduler="wlc", options="-p 100 -M 255.255.255.0")
+    saved = world.ipvsadm("-Sn").stdout
+    assert f"-A -f {MARK} -s wlc -p 100 -M 255.255.255.0" in saved
+    world.ipvsadm("-C")
+    world.ipvsadm("-R", stdin=saved)
+    assert world.ipvsadm("-Sn").stdout == saved
