@@ -24,7 +24,7 @@ def test_proc_ip_vs(web):
     """Services and servers, addresses in hex."""
     lines = read("ip_vs").splitlines()
     assert lines[0] == "IP Virtual Server version 1.2.1 (size=4194304)"
-    assert lines[3] == "TCP  C6336401:0050 rr "
+    assert lines[3] == "TCP  C6336401:0050 rr  "
     assert lines[4] == "  -> 0A0A0002:0050      FullNat 1      0          0         "
     assert len(lines) == 6
 

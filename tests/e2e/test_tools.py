@@ -68,8 +68,7 @@ def test_errors_are_sentences(director):
     for args, sentence in (
             (("-A", "-t", f"{VIP}:81", "-s", "nope"), "No such scheduler"),
             (("-A", "-t", "[2001:db8::1]:80", "-s", "rr"), "IPv4"),
-            (("-A", "-t", f"{VIP}:82", "-s", "rr", "-p"), "Persistent"),
-            (("-A", "-f", "7", "-s", "rr"), "mark"),
+            (("-A", "-t", f"{VIP}:82", "-s", "rr", "-j", "enable"), "not available yet"),
             (("-P", "-t", SVC, "-z", "192.0.2.1"), "/32"),
             (("-P", "-t", SVC, "-z", "224.0.0.9"), "unicast"),
             (("-a", "-t", SVC, "-r", f"{VIP}:80", "-b"), "VIP"),
