@@ -9,7 +9,7 @@ from abi import CONN, GET_CONN, conn
 from lib import lab
 from lib.netlink import Refused, attrs, number, u16
 from lib.packet import TCP, UDP
-from world import LIPS, SERVERS, VIP, sysctl
+from world import LIPS, SERVERS, VIP, World, sysctl
 
 A, B, C = SERVERS
 
@@ -36,13 +36,25 @@ def ends(flow):
             (flow.rs, flow.rport))
 
 
-@pytest.fixture
-def flows(world):
-    """TCP and UDP, two servers, two LIPs, two clients."""
+def busy(world):
+    """TCP and UDP, two servers, two LIPs, two clients: the flows."""
     world.service(servers=(A, B), lips=LIPS[:2])
     world.service(UDP, servers=(A, B), lips=LIPS[2:4])
     return [world.flow(proto, sport=40000 + i, client=client).open()
             for client in ("192.0.2.2", "192.0.2.3") for proto in (TCP, UDP) for i in range(4)]
+
+
+@pytest.fixture
+def flows(world):
+    return busy(world)
+
+
+@pytest.fixture(scope="module")
+def still(loaded):
+    """A world whose flows no case changes, and these."""
+    made = World()
+    yield made, busy(made)
+    made.close()
 
 
 def test_all(world, flows):
@@ -59,8 +71,10 @@ def test_all(world, flows):
     dict(caddr="192.0.2.2", cport=40001), dict(cport=40001), dict(vaddr=VIP), dict(vport=53),
     dict(laddr=LIPS[0]), dict(daddr=A), dict(daddr=B, proto=UDP), dict(dport=80),
     dict(vaddr="192.0.2.77"), dict(daddr=C)], ids=str)
-def test_filter(world, flows, which):
+def test_filter(still, which):
     """The kernel sends what agrees with all that is asked for, and nothing else."""
+    world, flows = still
+
     def agrees(flow):
         has = dict(proto=flow.proto, caddr=flow.client, cport=flow.sport, vaddr=VIP,
                    vport=flow.dport, laddr=flow.lip, lport=flow.lport, daddr=flow.rs,
@@ -69,16 +83,17 @@ def test_filter(world, flows, which):
     assert listed(world, conn(**which)) == {ends(f) for f in flows if agrees(f)}
 
 
-def test_filter_by_lip_and_port(world, flows):
+def test_filter_by_lip_and_port(still):
     """What a server's log shows as the peer: that is whose connection?"""
+    world, flows = still
     flow = flows[3]
     assert listed(world, conn(laddr=flow.lip, lport=flow.lport, daddr=flow.rs,
                               proto=flow.proto)) == {ends(flow)}
 
 
-def test_filter_by_mark(world, flows):
+def test_filter_by_mark(still):
     """None of these has one."""
-    assert listed(world, conn(fwmark=7)) == set()
+    assert listed(still[0], conn(fwmark=7)) == set()
 
 
 @pytest.mark.parametrize("request_, word", [
