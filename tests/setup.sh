@@ -35,7 +35,8 @@ packages_of() {
 		linux-image-amd64 nftables nginx-light procps python3 \
 		python3-pyroute2 python3-pytest python3-scapy qemu-system-x86 \
 		tcpdump ;;
-	check) echo clang libclang-rt-14-dev linux-source-6.1 shellcheck sparse ;;
+	check) echo clang libclang-rt-14-dev linux-source-6.1 pahole shellcheck \
+		sparse ;;
 	dist) echo debootstrap mandoc zstd ;;
 	debug) echo bc bison build-essential flex libelf-dev libssl-dev \
 		linux-source-6.1 xz-utils ;;
