@@ -88,6 +88,9 @@ static void xlate_tcp(const struct fnat_pkt *p, const struct fnat_dir *d,
 	if (edits_options(p, d))
 		rest = csum_add(rest, xlate_options(p, d));
 	fix_check(p->skb, &th->check, pseudo, rest);
+	/* In a list of segments the others' headers are stale: cut it anew. */
+	if (skb_shinfo(p->skb)->gso_type & SKB_GSO_FRAGLIST)
+		skb_shinfo(p->skb)->gso_type |= SKB_GSO_DODGY;
 }
 
 static void xlate_udp(const struct fnat_pkt *p, const struct fnat_dir *d,

@@ -15,7 +15,7 @@ from lib import lab
 from lib.packet import VNET, Frame
 
 TUNSETIFF, TUNSETOFFLOAD = 0x400454ca, 0x400454d0
-IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x2, 0x1000, 0x4000
+IFF_TAP, IFF_NAPI, IFF_NO_PI, IFF_VNET_HDR = 0x2, 0x10, 0x1000, 0x4000
 F_CSUM, F_TSO4 = 1, 2           # for offload()
 
 LONGEST = 65536 + 64
@@ -24,11 +24,11 @@ LONGEST = 65536 + 64
 class Tap:
     """A network device of the current namespace and the wire it hangs on."""
 
-    def __init__(self, name, log):
+    def __init__(self, name, log, flags=0):
         self.name, self.log = name, log
         self.fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
         fcntl.ioctl(self.fd, TUNSETIFF, struct.pack(
-            "16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
+            "16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags))
 
     def close(self):
         os.close(self.fd)

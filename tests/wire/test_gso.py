@@ -3,8 +3,9 @@
 
 import pytest
 
-from lib import tap
+from lib import lab, tap
 from lib.packet import UDP
+from world import CLIENT_DEV, SERVER_DEV, ip
 
 SEGMENT = 1448
 DATA = bytes(i % 251 for i in range(20000))
@@ -81,4 +82,42 @@ def test_large_datagram_without_gso_does_not_fit(world):
     with world.counted(xmit_unexpected_mtu=1, sent_icmp=1):
         world.c.send(flow.from_client(payload=bytes(4000)))
         assert world.c.receive().type == 3
+    world.quiet()
+
+
+def with_gro(world, address):
+    """One more device, with ADDRESS, that merges segments as drivers do; where the
+    kernel can, into a list of packets that keep their headers."""
+    device = world.tap("tapg", tap.IFF_NAPI)
+    ip(f"link set tapg address {address} up")
+    lab.sh("ethtool", "-K", "tapg", "gro", "on", "rx-gro-list", "on")
+    # Segments that we write one by one are one burst.
+    lab.sh("unshare", "-m", "sh", "-c", "mount -t sysfs sysfs /sys &&"
+           " echo 200000000 >/sys/class/net/tapg/gro_flush_timeout")
+    return device
+
+
+@pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
+def test_merged_on_arrival(world, up):
+    """Segments that a driver merged leave as they came, each of them translated."""
+    world.service()
+    flow = world.tcp().establish()
+    device = with_gro(world, CLIENT_DEV if up else SERVER_DEV)
+    make, at, leaves, count = ((flow.from_client, flow.at_server, world.s, "inpkts") if up else
+                               (flow.from_server, flow.at_client, world.c, "outpkts"))
+
+    def merged():
+        before = world.stats()[count]
+        whole = make("PA", DATA[:5 * SEGMENT])
+        for segment in segments(whole):
+            device.send(segment)
+        for segment in segments(whole):
+            leaves.expect(at(segment))
+        if up:
+            flow.next_c += len(whole.payload)
+        else:
+            flow.next_s += len(whole.payload)
+        return world.stats()[count] < before + 5
+
+    lab.wait_until("some of five segments were one to us", merged, seconds=60)
     world.quiet()

@@ -88,8 +88,8 @@ class World:
              for host in NEIGHBOURS),
            f"route add 198.51.100.0/24 via {ROUTER}")
 
-    def tap(self, name):
-        self.taps.append(Tap(name, self.log))
+    def tap(self, name, flags=0):
+        self.taps.append(Tap(name, self.log, flags))
         return self.taps[-1]
 
     def close(self):
