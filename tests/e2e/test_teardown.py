@@ -29,7 +29,8 @@ def traffic():
 def moving(dev="trunk"):
     """Waits until packets pass DEV of the director."""
     before = lab.nic(dev, "director")["tx_packets"]
-    lab.wait_until("packets pass", lambda: lab.nic(dev, "director")["tx_packets"] > before + 50)
+    lab.wait_until("packets pass", lambda: lab.nic(dev, "director")["tx_packets"] > before + 50,
+                   seconds=60)
 
 
 def configure():

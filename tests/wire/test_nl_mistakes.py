@@ -113,7 +113,7 @@ def lips():
     yield "no address", NEW_LADDR, attr(LADDR | NESTED), EINVAL, "missing"
     yield "unflagged lip", NEW_LADDR, attr(LADDR, laddr()[4:]), EINVAL, "NLA_F_NESTED"
     yield "unflagged service", NEW_LADDR, key() + laddr(), EINVAL, "NLA_F_NESTED"
-    yield "unknown attribute", NEW_LADDR, laddr() + attr(50, 1), EINVAL, "Unknown attribute"
+    yield "unknown attribute", NEW_LADDR, laddr() + attr(90, 1), EINVAL, "Unknown attribute"
     yield ("unknown in the nest", NEW_LADDR, attr(LADDR | NESTED, laddr()[4:] + attr(90, 1)),
            EINVAL, "Unknown attribute")
 
