@@ -68,7 +68,8 @@ def newest_release(boot):
     return max(names, key=version_key)
 
 
-def find_kernel(name):
+def find_kernel(name, system=pathlib.Path("/")):
+    """NAME is what --kernel says, SYSTEM the root directory whose kernels it may mean."""
     if name == "debug":
         found = subprocess.run([HERE / "build-debug-kernel", "--print-dir"],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -77,9 +78,9 @@ def find_kernel(name):
         root = pathlib.Path(found.stdout.strip())
         return Kernel(root, (root / "release").read_text().strip())
     if name is None or os.path.isdir(name):
-        root = pathlib.Path(name or "/").resolve()
+        root = pathlib.Path(name or system).resolve()
         return Kernel(root, newest_release(root / "boot"))
-    return Kernel(pathlib.Path("/"), name)
+    return Kernel(system, name)
 
 
 # --- initramfs ------------------------------------------------------------------
