@@ -17,6 +17,7 @@ help:
 	@echo '  make demo         see it work, in a virtual machine (root)'
 	@echo '  make check        prove that it works: lint, unit, wire and e2e tests (root)'
 	@echo '  make check-debug  wire and e2e tests on a debug kernel: KASAN, lockdep, kmemleak'
+	@echo '  make check-install  packages and make install, in a clean Debian 12 and booted'
 	@echo '  make vm-shell     a shell in the machine of the demo, to play'
 	@echo '  make bench-cost   instructions per packet'
 	@echo
@@ -46,7 +47,7 @@ tools:
 setup:
 	tests/setup.sh
 
-demo vm-shell check check-debug bench-cost:
+demo vm-shell check check-debug check-install bench-cost:
 	tests/run $@ $(T)
 
 lint:
@@ -68,4 +69,5 @@ deb: tools
 clean:
 	rm -rf $(OUT)
 
-.PHONY: all help module tools setup demo vm-shell check check-debug bench-cost lint install uninstall deb clean
+.PHONY: all help module tools setup demo vm-shell check check-debug check-install \
+	bench-cost lint install uninstall deb clean
