@@ -33,6 +33,41 @@ def test_save_clear_restore_is_the_same(director):
     assert saved() == before
 
 
+EVERY_OPTION = [
+    f"-A -t {VIP}:0 -s rr -p 360",
+    f"-A -t {VIP}:80 -s wrr -p 100 -M 255.255.255.0 -V 77",
+    f"-A -t {VIP}:443 -s sh -b sh-fallback,sh-port",
+    f"-A -t {VIP}:444 -s mh -b mh-fallback,mh-port -V 2147483",
+    *(f"-A -t {VIP}:{1000 + i} -s {name}" for i, name in enumerate(
+        "rr wrr lc wlc lblc lblcr dh sh mh sed nq fo ovf twos".split())),
+    f"-A -u {VIP}:53 -s lc -o",
+    f"-A -u {VIP}:54 -s lc -p 5 -o",
+    "-A -f 7 -s wlc -p 10 -M 255.255.0.0",
+    "-A -f 4294967295 -s nq -o -V 5",
+    f"-a -t {VIP}:0 -r {RS1}:0 -b -w 1",
+    f"-a -t {VIP}:80 -r {RS1}:80 -b -w 3 -x 2000 -y 1000",
+    f"-a -t {VIP}:80 -r {RS2}:8080 -b -w 0",
+    f"-a -u {VIP}:53 -r {RS1}:53 -b -w 65535",
+    f"-a -f 7 -r {RS1}:0 -b -w 1",
+    f"-a -f 4294967295 -r {RS2}:99 -b -w 1",
+    f"-P -t {VIP}:80 -z 10.99.0.1",
+    "-P -f 7 -z 10.99.0.2",
+    "-P -z 10.99.0.3",
+]
+
+
+def test_save_and_restore_every_option(director):
+    """Of every kind of service: each line comes out as it went in, round and round."""
+    lab.ipvsadm("-R", stdin="\n".join(EVERY_OPTION) + "\n")
+    before = saved()
+    assert sorted(before.splitlines()) == sorted(EVERY_OPTION)
+    for _ in range(2):
+        lab.ipvsadm("-C")
+        lab.ipvsadm("-R", stdin=before)
+        assert saved() == before
+    lab.ipvsadm("-C")
+
+
 def test_stock_ipvsadm_lists_and_edits(web):
     """Debian's ipvsadm, unmodified: listing, editing, statistics, its own dests."""
     listed = lab.ipvsadm("-Ln", stock=True).stdout
