@@ -39,7 +39,7 @@ packages_of() {
 		sparse ;;
 	dist) echo debootstrap mandoc zstd ;;
 	debug) echo bc bison build-essential flex libelf-dev libssl-dev \
-		linux-source-6.1 xz-utils ;;
+		linux-source-6.1 rsync xz-utils ;;
 	esac
 }
 
