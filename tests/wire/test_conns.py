@@ -63,7 +63,7 @@ def test_all(world, flows):
     nl = world.netlink()
     replies = [attrs(reply[CONN]) for _, reply in nl.dump(GET_CONN)]
     assert {r[12] for r in replies} == {b"ESTABLISHED\0", b"UDP\0"}
-    assert all(number(r[13]) in range(290, 901) and r[1] == u16(2) for r in replies)
+    assert all(number(r[13]) in range(200, 901) and r[1] == u16(2) for r in replies)
 
 
 @pytest.mark.parametrize("which", [
@@ -155,7 +155,7 @@ def test_established_timeout_of_a_service(world):
     for own, wanted in ((5000, 5000), (0, 900)):
         world.est_timeout(own)
         flow.up("PA", b"x")
-        assert wanted - 5 <= established(world) <= wanted
+        assert wanted - 5 * lab.SLOW <= established(world) <= wanted
     world.est_timeout(1)
     other = world.tcp(sport=40001).establish()
     other.gone()
@@ -167,7 +167,7 @@ def test_stock_edit_keeps_the_established_timeout(world):
     world.est_timeout(5000)
     world.ipvsadm("-E", "-t", f"{VIP}:80", "-s", "wlc", stock=True)
     world.tcp().establish()
-    assert 4990 <= established(world) <= 5000
+    assert 4900 <= established(world) <= 5000
 
 
 def test_ports_used_and_free(world):
