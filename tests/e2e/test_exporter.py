@@ -6,17 +6,24 @@ import subprocess
 
 import pytest
 
-from e2e.conftest import LIPS, RS1, RS2, VIP, curl
+from e2e.conftest import LIPS, RS1, RS2, VIP
 from lib import lab
 
 # In the order of the columns of /proc/net/ip_vs_stats.
 TOTALS = ("connections", "incoming_packets", "outgoing_packets", "incoming_bytes",
           "outgoing_bytes")
 
-# A client that keeps as many connections as it was told until its input ends.
-HOLD = """
+# A client that fetches as many pages as it was told, lets the server close first
+# (so that TIME_WAIT is here, for two minutes), and then keeps connections open
+# until its input ends.
+CLIENT = """
 import socket, sys
-held = [socket.create_connection((sys.argv[1], 80)) for _ in range(int(sys.argv[2]))]
+for _ in range(int(sys.argv[2])):
+    with socket.create_connection((sys.argv[1], 80)) as s:
+        s.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+        while s.recv(4096):
+            pass
+held = [socket.create_connection((sys.argv[1], 80)) for _ in range(int(sys.argv[3]))]
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -64,9 +71,7 @@ def test_exporter_shows_service_and_totals(exporter):
     lab.ipvsadm("-R", stdin=f"-A -t {VIP}:80 -s wrr\n-P -t {VIP}:80 -z {LIPS}\n"
                 f"-a -t {VIP}:80 -r {RS1}:80 -b -w 3\n-a -t {VIP}:80 -r {RS2}:80 -b -w 1\n")
     lab.ipvsadm("-Z")
-    for _ in range(8):
-        curl("-0", f"http://{VIP}/")        # the server closes first: TIME_WAIT, two minutes
-    hold = lab.spawn("/usr/bin/python3", "-c", HOLD, VIP, "4", ns="client", text=True,
+    hold = lab.spawn("/usr/bin/python3", "-c", CLIENT, VIP, 8, 4, ns="client", text=True,
                      stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert hold.stdout.readline() == "held\n"
