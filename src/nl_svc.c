@@ -46,7 +46,8 @@ static int parse_address(struct nlattr **tb, struct fnat_svc_key *key,
 			 struct netlink_ext_ack *ea)
 {
 	if (!tb[IPVS_SVC_ATTR_PROTOCOL] || !tb[IPVS_SVC_ATTR_PORT]) {
-		NL_SET_ERR_MSG(ea, "A service needs family, protocol, address and port; or family and mark");
+		NL_SET_ERR_MSG(ea,
+			       "A service needs family, protocol, address and port, or a mark");
 		return -EINVAL;
 	}
 	key->proto = nla_get_u16(tb[IPVS_SVC_ATTR_PROTOCOL]);
@@ -134,7 +135,8 @@ static int check_flags(const struct fnat_svc_key *key,
 	}
 	if (!(opts->flags & IP_VS_SVC_F_PERSISTENT)) {
 		if (!key->fwmark && !key->port) {
-			NL_SET_ERR_MSG(ea, "A service for all ports is a persistent one (-p)");
+			NL_SET_ERR_MSG(ea,
+				       "A service for all ports is a persistent one (-p)");
 			return -EINVAL;
 		}
 		return 0;
@@ -160,7 +162,8 @@ static int parse_ours(struct nlattr **tb, struct fnat_svc_opts *opts,
 	if (!est)
 		return 0;
 	if (nla_get_u32(est) > TIMEOUT_MAX) {
-		NL_SET_ERR_MSG(ea, "An established timeout is 0 (as --set says) to 2147483 seconds");
+		NL_SET_ERR_MSG(ea,
+			       "An established timeout is 0 (as --set says) to 2147483 seconds");
 		return -EINVAL;
 	}
 	opts->est_timeout = nla_get_u32(est);

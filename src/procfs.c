@@ -22,6 +22,7 @@ static struct fnat_dir *conn_at(const struct fnat_net *fn, struct place *at)
 	struct fnat_dir *d;
 	u32 n;
 
+	/* The table comes with the first service, and stays. */
 	if (!smp_load_acquire(&fn->conn_tab))
 		return NULL;
 	for (; at->bucket <= fn->conn_mask; at->bucket++, at->before = 0) {
