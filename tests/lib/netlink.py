@@ -115,7 +115,11 @@ class Family:
 
     def send(self, body, flags):
         """The same, with the answer."""
-        seq, replies = self.post(body, flags), []
+        return self.answer(self.post(body, flags))
+
+    def answer(self, seq):
+        """What the kernel says to the request of number SEQ."""
+        replies = []
         while True:
             for kind, mflags, theirs, body in self._messages():
                 if kind in (ERROR, DONE):
