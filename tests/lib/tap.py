@@ -14,7 +14,7 @@ import time
 from lib import lab
 from lib.packet import VNET, Frame
 
-TUNSETIFF, TUNSETOFFLOAD = 0x400454ca, 0x400454d0
+TUNSETIFF, TUNSETPERSIST, TUNSETOFFLOAD = 0x400454ca, 0x400454cb, 0x400454d0
 IFF_TAP, IFF_NAPI, IFF_NO_PI, IFF_VNET_HDR = 0x2, 0x10, 0x1000, 0x4000
 F_CSUM, F_TSO4 = 1, 2           # for offload()
 
@@ -22,13 +22,15 @@ LONGEST = 65536 + 64
 
 
 class Tap:
-    """A network device of the current namespace and the wire it hangs on."""
+    """A network device of the current namespace, for as long as that, and its wire."""
 
     def __init__(self, name, log, flags=0):
         self.name, self.log = name, log
         self.fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
         fcntl.ioctl(self.fd, TUNSETIFF, struct.pack(
             "16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags))
+        # It goes with its namespace, both devices at once and nobody waiting for it.
+        fcntl.ioctl(self.fd, TUNSETPERSIST, 1)
 
     def close(self):
         os.close(self.fd)
