@@ -5,13 +5,13 @@ import re
 
 import pytest
 
-pytest.register_assert_rewrite("world", "lib.tap", "lib.packet", "lib.netlink")
+pytest.register_assert_rewrite("world", "director", "lib.tap", "lib.packet", "lib.netlink")
 
 from lib import lab, tap  # noqa: E402
 from world import World  # noqa: E402
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def loaded():
     """The module, with a small table, for each namespace gets its own."""
     lab.sh("modprobe", "tun")
