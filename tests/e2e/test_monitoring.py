@@ -11,7 +11,7 @@ SUM = rf"{HEX} {HEX} {HEX} {HEX} {HEX}\n"
 
 
 def read(name):
-    return lab.out("cat", f"/proc/net/{name}", ns="director")
+    return lab.read(f"/proc/net/{name}", "director")
 
 
 def rates():

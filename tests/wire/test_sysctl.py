@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from lib import lab
-from world import SERVERS, Namespace, World, sysctl
+from world import SERVERS, World, sysctl
 
 INT_MAX = 2**31 - 1
 LONG = 2147483
@@ -98,7 +98,7 @@ def test_lport_range_stays_one(world):
 def test_each_namespace_has_its_own(world):
     """What one sets, another does not see."""
     sysctl("net.ipv4.vs.timeout_udp", 7)
-    other = Namespace()
+    other = lab.Namespace()
     other.enter()
     try:
         assert value("timeout_udp") == 300
