@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """Requests of the family IPVS, whole unless told otherwise, by their numbers."""
 
+import socket
+
+from addresses import LIPS, PORT, SERVERS, VIP
 from lib.netlink import NESTED, attr, be16, ip, nest, number, string, u16, u32
-from world import LIPS, SERVERS, VIP
+from lib.packet import TCP
 
 (NEW_SERVICE, SET_SERVICE, DEL_SERVICE, GET_SERVICE, NEW_DEST, SET_DEST, DEL_DEST, GET_DEST,
  NEW_DAEMON, DEL_DAEMON, GET_DAEMON, SET_CONFIG, GET_CONFIG, SET_INFO, GET_INFO, ZERO, FLUSH,
@@ -19,9 +22,27 @@ CONN_ATTRS = dict(af=1, proto=2, caddr=3, cport=4, vaddr=5, vport=6, laddr=7, lp
 DEST_ATTRS = dict(addr=1, port=2, method=3, weight=4, upper=5, lower=6, af=11)
 LADDR_ATTRS = dict(addr=1, last=64, af=65)
 
-KEY = dict(af=u16(2), proto=u16(6), addr=ip(VIP), port=be16(80))
-OPTIONS = dict(sched=string("rr"), flags=u32(0) + u32(-1), timeout=u32(0), netmask=u32(-1))
 FULLNAT = 5
+PERSISTENT, ONE_PACKET, FALLBACK, BY_PORT = 1, 4, 8, 16     # flags; the last two of sh and mh
+
+
+def named(proto=TCP, vip=VIP, port=None, mark=None):
+    """The attributes that name a service: by address and port, or by firewall mark."""
+    if mark:
+        return dict(proto=None, addr=None, port=None, fwmark=u32(mark))
+    return dict(proto=u16(proto), addr=ip(vip), port=be16(PORT[proto] if port is None else port))
+
+
+def options(scheduler="rr", flags=0, persistent=0, mask="255.255.255.255", est_timeout=None):
+    """Those that say what it does."""
+    flags |= PERSISTENT if persistent else 0
+    return dict(sched=string(scheduler), flags=u32(flags) + u32(-1), timeout=u32(persistent),
+                netmask=socket.inet_aton(mask),
+                est_timeout=None if est_timeout is None else u32(est_timeout))
+
+
+KEY = dict(af=u16(2)) | named()
+OPTIONS = dict(sched=string("rr"), flags=u32(0) + u32(-1), timeout=u32(0), netmask=u32(-1))
 
 
 def _nest(kind, names, values):

@@ -136,7 +136,7 @@ def test_proc(world, flows):
 def test_templates_are_no_connections(world):
     """They are listed in ip_vs_conn, as in-tree IPVS does, and nowhere else."""
     world.service()
-    world.ipvsadm("-E", "-t", f"{VIP}:80", "-s", "rr", "-p", "300")
+    world.edit_service(persistent=300)
     flow = world.tcp().open()
     assert len(world.conns()) == 2
     assert listed(world) == {ends(flow)}
@@ -153,10 +153,10 @@ def test_established_timeout_of_a_service(world):
     world.service()
     flow = world.tcp().establish()
     for own, wanted in ((5000, 5000), (0, 900)):
-        world.est_timeout(own)
+        world.edit_service(est_timeout=own)
         flow.up("PA", b"x")
         assert wanted - 5 * lab.SLOW <= established(world) <= wanted
-    world.est_timeout(1)
+    world.edit_service(est_timeout=1)
     other = world.tcp(sport=40001).establish()
     other.gone()
 
@@ -164,7 +164,7 @@ def test_established_timeout_of_a_service(world):
 def test_stock_edit_keeps_the_established_timeout(world):
     """A tool that does not know it takes nothing away."""
     world.service()
-    world.est_timeout(5000)
+    world.edit_service(est_timeout=5000)
     world.ipvsadm("-E", "-t", f"{VIP}:80", "-s", "wlc", stock=True)
     world.tcp().establish()
     assert 4900 <= established(world) <= 5000
@@ -185,5 +185,5 @@ def test_ports_used_and_free(world):
     for i in range(8):
         world.tcp(sport=40000 + i).establish()
     assert room(strict(key())) == [(6, 4)]
-    world.ipvsadm("-P", "-z", LIPS[0])
+    world.add_lip(LIPS[0], None)
     assert room(b"") == [(6, 4)]

@@ -8,7 +8,7 @@ import pytest
 
 from lib import lab
 from lib.packet import UDP, fragments
-from world import LIPS, SERVERS, VIP, sysctl
+from world import LIPS, SERVERS, sysctl
 
 A, B, C = SERVERS
 

@@ -5,7 +5,7 @@ import pytest
 
 from lib.packet import TCP, UDP
 from test_ports import notice, refused
-from world import LIPS, SERVERS, VIP
+from world import LIPS, SERVERS
 
 both = pytest.mark.parametrize("proto", [TCP, UDP], ids=["tcp", "udp"])
 
@@ -40,8 +40,8 @@ def test_service_deleted(world, flow, proto):
 
 @both
 def test_everything_flushed(world, flow, proto):
-    """The same by ipvsadm -C."""
-    world.ipvsadm("-C")
+    """The same, all at once."""
+    world.flush()
     works(flow)
     stranger = new(world, proto)
     sent = world.c.send(stranger.from_client("S"))
@@ -68,13 +68,11 @@ def test_server_deleted(world, flow, proto):
 @both
 def test_lip_deleted(world, flow, proto):
     """Its flow drains; without a LIP new ones are refused; another one serves."""
-    option = "-t" if proto == TCP else "-u"
-    service = f"{VIP}:{80 if proto == TCP else 53}"
-    world.ipvsadm("-Q", option, service, "-z", LIPS[0])
+    world.delete_lip(LIPS[0], proto)
     works(flow)
     with world.counted(drop_no_laddr=1, **notice(proto)):
         refused(world, proto)
-    world.ipvsadm("-P", option, service, "-z", LIPS[1])
+    world.add_lip(LIPS[1], proto)
     assert new(world, proto).open().lip == LIPS[1]
     works(flow)
 
@@ -82,7 +80,7 @@ def test_lip_deleted(world, flow, proto):
 def test_last_flow_ends_after_its_service(world):
     """When the last connection of a deleted service expires, nothing of it is left."""
     world.service(UDP)
-    world.ipvsadm("--set", 0, 0, 1)
+    world.timeouts(udp=1)
     flow = world.udp().open()
     world.delete_service(UDP)
     flow.gone()

@@ -14,13 +14,9 @@ def next_second():
     lab.wait_until("a second has passed", lambda: int(time.monotonic()) > now, 3, 0.02)
 
 
-def timeouts(world, tcp=0, fin=0, udp=0):
-    world.ipvsadm("--set", tcp, fin, udp)
-
-
 def test_udp_expires(world):
     """A silent flow vanishes; its port and counts are given back."""
-    timeouts(world, udp=1)
+    world.timeouts(udp=1)
     world.service(UDP)
     flow = world.udp().open()
     assert flow.state() == "UDP"
@@ -31,7 +27,7 @@ def test_udp_expires(world):
 
 def test_traffic_keeps_it(world):
     """A flow that is heard of, from either side, stays past its timeout."""
-    timeouts(world, udp=3 * lab.SLOW)
+    world.timeouts(udp=3 * lab.SLOW)
     world.service(UDP)
     flow = world.udp().open()
     until = time.monotonic() + 7 * lab.SLOW
@@ -46,7 +42,7 @@ def test_traffic_keeps_it(world):
 
 def test_time_left_is_listed(world):
     """-c shows what is left of the timeout, which a packet renews."""
-    timeouts(world, udp=100)
+    world.timeouts(udp=100)
     world.service(UDP)
     flow = world.udp().open()
     assert 90 < world.conns()[0]["left"] <= 100
@@ -60,7 +56,7 @@ def test_lowered_timeout(world):
     world.service(UDP)
     flow = world.udp().open()
     assert world.conns()[0]["left"] > 200
-    timeouts(world, udp=1)
+    world.timeouts(udp=1)
     next_second()
     flow.up(payload=b"once more")
     flow.gone()
@@ -68,7 +64,7 @@ def test_lowered_timeout(world):
 
 def test_states_have_their_own(world):
     """A connection that closes is gone long before an open one would be."""
-    timeouts(world, fin=1)
+    world.timeouts(fin=1)
     world.service()
     stays = world.tcp(sport=30000).establish()
     ends = world.tcp().establish()
@@ -83,10 +79,10 @@ def test_states_have_their_own(world):
 
 def test_raised_timeout(world):
     """Raised before the end, it saves the connection."""
-    timeouts(world, udp=3 * lab.SLOW)
+    world.timeouts(udp=3 * lab.SLOW)
     world.service(UDP)
     flow = world.udp().open()
-    timeouts(world, udp=300)
+    world.timeouts(udp=300)
     until = time.monotonic() + 5 * lab.SLOW
     lab.wait_until("the old timeout has passed", lambda: time.monotonic() > until, 10)
     assert flow.state() == "UDP"
@@ -97,7 +93,7 @@ def test_raised_timeout(world):
 def test_idle_listing(world):
     """Nothing is listed before the first connection and after the last."""
     assert world.conns() == []
-    timeouts(world, udp=1)
+    world.timeouts(udp=1)
     world.service(UDP)
     assert world.conns() == []
     world.udp().open().gone()

@@ -5,7 +5,7 @@ import pytest
 
 from lib import lab
 from lib.packet import TCP, UDP
-from world import LIPS, SERVERS, VIP
+from world import LIPS, SERVERS, VIP, sysctl
 
 A, B, C = SERVERS
 MARK = 7
@@ -24,11 +24,9 @@ def mark(what, n=MARK, priority="mangle"):
     }}""")
 
 
-def service(world, servers=(A,), port=0, scheduler="rr", options=""):
+def service(world, servers=(A,), port=0, **more):
     """A service for MARK; PORT 0: servers keep the client's."""
-    world.ipvsadm("-R", stdin="\n".join([
-        f"-A -f {MARK} -s {scheduler} {options}", f"-P -f {MARK} -z {LIPS[0]}",
-        *(f"-a -f {MARK} -r {rs}:{port} -b" for rs in servers)]) + "\n")
+    world.service(mark=MARK, servers=servers, rport=port, **more)
 
 
 @pytest.fixture
@@ -113,7 +111,7 @@ def test_conntrack_forgets_what_we_take(marked):
 def test_persistence_over_ports(world):
     """A mark's persistence spans its ports and protocols."""
     mark(f"ip daddr {VIP}")
-    service(world, servers=(A, B, C), options="-p 300")
+    service(world, servers=(A, B, C), persistent=300)
     flows = [world.flow(proto, sport=40000 + i, dport=port).open() for i, (proto, port) in
              enumerate(((TCP, 80), (TCP, 443), (UDP, 53)))]
     assert len({f.rs for f in flows}) == 1
@@ -122,7 +120,7 @@ def test_persistence_over_ports(world):
 def test_hook_goes_with_the_last_mark(marked):
     """The service deleted, marked packets pass; a service by address stays."""
     marked.service(servers=(B,), lips=LIPS[1:2])
-    marked.ipvsadm("-D", "-f", MARK)
+    marked.delete_service(mark=MARK)
     marked.c.send(marked.tcp(dport=443).from_client("S"))
     assert marked.s.receive().dst == VIP
     assert marked.tcp(sport=41000).establish().rs == B
@@ -131,15 +129,15 @@ def test_hook_goes_with_the_last_mark(marked):
 def test_flows_drain(marked):
     """A deleted service's connections go on."""
     flow = marked.tcp().establish()
-    marked.ipvsadm("-D", "-f", MARK)
+    marked.delete_service(mark=MARK)
     flow.up("PA", b"still")
     flow.down("PA", b"here")
 
 
 def test_ports_that_two_maps_give_out(world):
     """A server of the mark without a port, and the same with one: no clash is seen."""
-    lab.sh("sysctl", "-qw", "net.ipv4.vs.fullnat_lport_min=2000",
-           "net.ipv4.vs.fullnat_lport_max=2015")
+    sysctl("net.ipv4.vs.fullnat_lport_max", 2015)
+    sysctl("net.ipv4.vs.fullnat_lport_min", 2000)
     mark(f"ip daddr {VIP} tcp dport != 80")
     service(world)
     world.service()                             # the same server and LIP
@@ -152,7 +150,8 @@ def test_ports_that_two_maps_give_out(world):
 
 def test_save_and_restore(world):
     """All that a mark's service can be, round and round."""
-    service(world, servers=(A, B), port=80, scheduler="wlc", options="-p 100 -M 255.255.255.0")
+    service(world, servers=(A, B), port=80, scheduler="wlc", persistent=100,
+            mask="255.255.255.0")
     saved = world.ipvsadm("-Sn").stdout
     assert f"-A -f {MARK} -s wlc -p 100 -M 255.255.255.0" in saved
     world.ipvsadm("-C")

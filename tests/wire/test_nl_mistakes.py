@@ -133,20 +133,20 @@ def others():
     pytest.param(NEW_SERVICE, service(addr=ip("0.1.2.3")), EINVAL, "unicast", id="vip 0.1.2.3")])
 def test_mistake(configured, command, request_, errno, word):
     """The errno, a sentence for whoever asked, and everything as it was."""
-    before = configured.ipvsadm("-Sn").stdout
+    before = configured.configuration()
     family = configured.netlink()
     try:
         with pytest.raises(Refused) as answer:
             family.request(command, request_)
     except BaseException:
-        configured.ipvsadm("-C")                # it was taken: begin anew for the others
-        configured.ipvsadm("-R", stdin=before)
+        configured.flush()                      # it was taken: begin anew for the others
+        configured.service()
         raise
     finally:
         family.close()
     assert answer.value.errno == errno
     assert answer.value.sentence and word.lower() in answer.value.sentence.lower()
-    assert configured.ipvsadm("-Sn").stdout == before
+    assert configured.configuration() == before
 
 
 @pytest.mark.parametrize("command, request_, errno", [
@@ -165,13 +165,13 @@ def test_mistake(configured, command, request_, errno, word):
 ], ids=lambda v: str(v) if isinstance(v, int) else "-")
 def test_which_it_is(configured, command, request_, errno):
     """What is there twice or not at all: numbers that tools put into words themselves."""
-    before = configured.ipvsadm("-Sn").stdout
+    before = configured.configuration()
     family = configured.netlink()
     with pytest.raises(Refused) as answer:
         family.request(command, request_)
     family.close()
     assert answer.value.errno == errno
-    assert configured.ipvsadm("-Sn").stdout == before
+    assert configured.configuration() == before
 
 
 @pytest.mark.parametrize("command", [0, 14, 21, 63, 65, 255])

@@ -3,11 +3,11 @@
 
 import pytest
 
-from abi import NEW_SERVICE, service
+from abi import NEW_SERVICE, ONE_PACKET, service
 from lib import lab
 from lib.netlink import u32
 from lib.packet import UDP
-from world import SERVERS, VIP, sysctl
+from world import SERVERS, sysctl
 
 A, B, C = SERVERS
 
@@ -16,7 +16,7 @@ A, B, C = SERVERS
 def questions(world):
     """A UDP service with -o and three servers."""
     world.service(UDP, servers=(A, B, C))
-    world.ipvsadm("-E", "-u", f"{VIP}:53", "-s", "rr", "-o")
+    world.edit_service(UDP, flags=ONE_PACKET)
     return world
 
 

@@ -3,25 +3,19 @@
 
 import pytest
 
-from abi import GET_DEST, SET_SERVICE, dest, key, service
+from abi import GET_DEST, PERSISTENT, SET_SERVICE, dest, key, service
 from lib import lab
 from lib.netlink import attrs, ip, number, u32
 from lib.packet import TCP, UDP
 from test_ports import refused
-from world import SERVERS, VIP, sysctl
+from world import LIPS, SERVERS, VIP, sysctl
 
 A, B, C = SERVERS
-PERSISTENT = 1
-WEB = f"{VIP}:80"
 
 
-def persistent(world, timeout=300, mask=None, servers=(A, B), scheduler="rr", proto=TCP):
+def persistent(world, timeout=300, mask="255.255.255.255", servers=(A, B), proto=TCP):
     """A persistent service on VIP."""
-    world.service(proto, scheduler=scheduler, servers=servers)
-    option = "-t" if proto == TCP else "-u"
-    port = 80 if proto == TCP else 53
-    world.ipvsadm("-E", option, f"{VIP}:{port}", "-s", scheduler, "-p", timeout,
-                  *(("-M", mask) if mask else ()))
+    world.service(proto, servers=servers, persistent=timeout, mask=mask)
 
 
 def serves(world, client, sport=40000, proto=TCP):
@@ -78,7 +72,7 @@ def test_template_expires_after_the_last_connection(world):
     lab.wait_until("the template is re-armed", lambda: templates(world) and
                    max(templates(world).values()) > 30, 10)
     flow.up("RA")
-    world.ipvsadm("-E", "-t", WEB, "-s", "rr", "-p", "1")
+    world.edit_service(persistent=1)
     lab.wait_until("connection and template are gone", lambda: not world.conns(), 90, 1)
     [found] = [attrs(r[2]) for _, r in world.netlink().dump(GET_DEST, key())
                if attrs(r[2])[1] == ip(flow.rs)]
@@ -90,7 +84,7 @@ def test_new_client_after_expiry_is_scheduled_afresh(world):
     persistent(world, timeout=1)
     flow = world.tcp()
     flow.up("S")
-    world.ipvsadm("--set", "0", "0", "0")
+    world.timeouts()
     first = flow.rs
     flow.down("RA")
     sysctl("net.ipv4.vs.timeout_close", 1)
@@ -132,9 +126,7 @@ def test_full_server_goes_on_serving_those_it_knows(world):
 def test_all_ports_of_a_vip(world):
     """Port 0: every port without a service of its own, at one server; it keeps the port."""
     world.service()
-    world.ipvsadm("-R", stdin=f"-A -t {VIP}:0 -s rr -p 300\n"
-                  f"-P -t {VIP}:0 -z 10.99.0.2\n"
-                  f"-a -t {VIP}:0 -r {B}:0 -b\n-a -t {VIP}:0 -r {C}:0 -b\n")
+    world.service(port=0, persistent=300, lips=LIPS[1:2], servers=(B, C), rport=0)
     assert world.tcp().establish().rs == A
     flows = [world.tcp(sport=41000 + i, dport=port).establish()
              for i, port in enumerate((21, 443, 8080))]
@@ -175,4 +167,5 @@ def test_mask_bits_are_kept_by_edits_of_servers(world):
     persistent(world)
     nl = world.netlink()
     nl.request(5, service(flags=u32(0) + u32(-1), timeout=u32(0)) + dest(addr=ip(C)))
-    assert "-p 300" in world.ipvsadm("-Sn").stdout
+    [found] = world.services()
+    assert number(found[7][:4]) & PERSISTENT and number(found[8]) == 300

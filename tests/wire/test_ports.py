@@ -77,7 +77,7 @@ def test_two_lips(narrow, proto):
 def test_recovery(narrow):
     """A port that is freed is given out again."""
     narrow.service(UDP)
-    narrow.ipvsadm("--set", 0, 0, 3 * lab.SLOW)
+    narrow.timeouts(udp=3 * lab.SLOW)
     flows(narrow, UDP, N)
     refused(narrow, UDP)
     lab.wait_until("the flows have expired", lambda: not narrow.conns(), 20, 0.5)
@@ -91,7 +91,7 @@ def test_recovery_by_another_lip(narrow):
     narrow.service()
     flows(narrow, TCP, N)
     refused(narrow, TCP)
-    narrow.ipvsadm("-P", "-t", f"{VIP}:80", "-z", LIPS[1])
+    narrow.add_lip(LIPS[1])
     assert {f.lip for f in flows(narrow, TCP, N, first=41000)} == {LIPS[1]}
 
 
@@ -100,9 +100,9 @@ def test_recovery_by_fewer_lips(narrow):
     narrow.service()
     flows(narrow, TCP, N)
     refused(narrow, TCP)
-    narrow.ipvsadm("-P", "-z", LIPS[2])
+    narrow.add_lip(LIPS[2], None)
     refused(narrow, TCP)
-    narrow.ipvsadm("-Q", "-t", f"{VIP}:80", "-z", LIPS[0])
+    narrow.delete_lip(LIPS[0])
     assert {f.lip for f in flows(narrow, TCP, N, first=41000)} == {LIPS[2]}
 
 
@@ -165,9 +165,9 @@ def test_no_lip(world):
 def test_default_pool(world):
     """A LIP of the default pool serves those without one of their own."""
     world.service(lips=())
-    world.ipvsadm("-P", "-z", LIPS[3])
+    world.add_lip(LIPS[3], None)
     assert world.tcp().establish().lip == LIPS[3]
-    world.ipvsadm("-P", "-t", f"{VIP}:80", "-z", LIPS[0])
+    world.add_lip(LIPS[0])
     assert world.tcp(sport=40001).establish().lip == LIPS[0]
 
 

@@ -148,7 +148,7 @@ def test_no_server(world, proto, scheduler):
 @pytest.mark.parametrize("scheduler", WILLING)
 def test_upper_threshold(world, scheduler):
     """A server that has as many as it may is passed by; below the lower one it is back."""
-    world.ipvsadm("--set", 0, 1, 0)
+    world.timeouts(fin=1)
     world.service(scheduler=scheduler, servers=())
     world.edit("-a", A, "-x", 2, "-y", 2)
     flows = [world.tcp(sport=p).establish() for p in (30000, 30001)]
@@ -177,7 +177,7 @@ def test_scheduler_is_changed(world):
     """-E takes effect on the next connection and leaves those that are there."""
     world.service(scheduler="rr", servers={A: 1, B: 3})
     flow = world.tcp(sport=30000).establish()
-    world.ipvsadm("-E", "-t", "198.51.100.1:80", "-s", "wrr")
+    world.edit_service(scheduler="wrr")
     order = picks(world, 8)
     assert order.count(B) == 6
     flow.up("PA", b"still here")

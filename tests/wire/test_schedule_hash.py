@@ -5,12 +5,12 @@ from collections import Counter
 
 import pytest
 
+from abi import BY_PORT, FALLBACK
 from lib.packet import UDP
-from world import SERVERS, VIP
+from world import SERVERS
 
 A, B, C = SERVERS
 CLIENTS = [f"203.0.113.{i}" for i in range(1, 201)]
-SERVICE = ("-u", f"{VIP}:53")
 
 
 def server_of(world, client, sport=40000):
@@ -43,7 +43,7 @@ def test_same_client_same_server(world, scheduler):
 def test_port_counts_if_told_so(world, scheduler):
     """sh-port, mh-port: a client's flows are spread."""
     world.service(UDP, scheduler=scheduler, servers=(A, B, C))
-    world.ipvsadm("-E", *SERVICE, "-s", scheduler, "-b", f"{scheduler}-port")
+    world.edit_service(UDP, scheduler=scheduler, flags=BY_PORT)
     assert f"({scheduler}-port)" in world.ipvsadm("-Ln").stdout
     assert len({server_of(world, CLIENTS[0], sport) for sport in range(40000, 40050)}) == 3
 
@@ -66,7 +66,7 @@ def test_fallback(world, scheduler):
     with world.counted(conn_sched_unreach=1):
         world.c.send(world.udp(sport=41000, client=theirs[0]).from_client(payload=b"x"))
         world.s.silent()
-    world.ipvsadm("-E", *SERVICE, "-s", scheduler, "-b", f"{scheduler}-fallback")
+    world.edit_service(UDP, scheduler=scheduler, flags=FALLBACK)
     after = dict(zip(before, servers_of(world, list(before), 42000)))
     assert f"{A}:53" not in after.values()
     if scheduler == "sh":
@@ -77,12 +77,13 @@ def test_mh_moves_few(world):
     """One of ten servers goes: its clients move, and few others (15 % at most)."""
     world.service(UDP, scheduler="mh", servers=())
     # Upstream hashes address plus port: neighbours in both would coincide.
-    ten = [f"{rs}:{port}" for port in (1000, 2000, 3000, 4000) for rs in SERVERS][:10]
-    for rs in ten:
-        world.ipvsadm("-a", *SERVICE, "-r", rs, "-b")
+    ten = [(rs, port) for port in (1000, 2000, 3000, 4000) for rs in SERVERS][:10]
+    for rs, port in ten:
+        world.edit("-a", rs, proto=UDP, rport=port)
+    ten = [f"{rs}:{port}" for rs, port in ten]
     before = servers_of(world)
     assert set(before) == set(ten)
-    world.ipvsadm("-d", *SERVICE, "-r", ten[0])
+    world.edit("-d", SERVERS[0], proto=UDP, rport=1000)
     after = servers_of(world, sport=40001)
     others = [(was, now) for was, now in zip(before, after) if was != ten[0]]
     moved = sum(was != now for was, now in others)

@@ -5,7 +5,7 @@ import pytest
 
 from lib import lab
 from test_fwmark import mark
-from world import LIPS, SERVERS, sysctl
+from world import SERVERS, sysctl
 
 A, B, C = SERVERS
 MARK = 7
@@ -18,14 +18,12 @@ def cache(world):
     mark("ip daddr 203.0.113.0/24")
 
     def start(scheduler, servers):
-        world.ipvsadm("-R", stdin="\n".join([
-            f"-A -f {MARK} -s {scheduler}", f"-P -f {MARK} -z {LIPS[0]}",
-            *(f"-a -f {MARK} -r {rs}:80 -b -w {w}" for rs, w in servers.items())]) + "\n")
+        world.service(mark=MARK, scheduler=scheduler, servers=servers)
     yield start
 
 
 def weigh(world, server, weight):
-    world.ipvsadm("-e", "-f", MARK, "-r", f"{server}:80", "-b", "-w", weight)
+    world.edit("-e", server, "-w", weight, mark=MARK)
 
 
 class Asker:
@@ -66,7 +64,7 @@ def test_a_server_that_drains_or_goes(world, cache, ask, scheduler):
     weigh(world, rs, 100)
     if scheduler == "lblc":
         assert ask("203.0.113.1") == other
-    world.ipvsadm("-d", "-f", MARK, "-r", f"{other}:80")
+    world.edit("-d", other, mark=MARK)
     assert ask("203.0.113.1") == rs
 
 
@@ -108,7 +106,7 @@ def test_memory_goes_with_the_scheduler(world, cache, ask, scheduler):
     """Another scheduler, and back: addresses are scheduled afresh; servers are let go."""
     cache(scheduler, {A: 100, B: 100})
     ask("203.0.113.1")
-    world.ipvsadm("-E", "-f", MARK, "-s", "rr")
+    world.edit_service(mark=MARK, scheduler="rr")
     assert {ask("203.0.113.1"), ask("203.0.113.1")} == {A, B}
-    world.ipvsadm("-E", "-f", MARK, "-s", scheduler)
+    world.edit_service(mark=MARK, scheduler=scheduler)
     assert len({ask("203.0.113.1") for _ in range(3)}) == 1

@@ -9,50 +9,15 @@ A flow knows what the director has to make of each of its packets, so that
 `flow.up("PA", payload)` sends one and checks every field of what comes out.
 """
 
-import contextlib
-import ctypes
-import os
 import pathlib
+import socket
 
-from lib import lab
-from lib.netlink import Family
+from addresses import (CLIENT, CLIENT_DEV, LIPS, MACS, NEIGHBOURS, PORT, ROUTER, SERVER_DEV,
+                       SERVERS, VIP)
+from director import Director
+from lib import lab, rtnl
 from lib.packet import TCP, UDP, Frame
 from lib.tap import Tap
-
-CLIENT, VIP = "192.0.2.2", "198.51.100.1"
-SERVERS = ("10.10.0.2", "10.10.0.3", "10.10.0.4")
-LIPS = ("10.99.0.1", "10.99.0.2", "10.99.0.3", "10.99.0.4")
-PORT = {TCP: 80, UDP: 53}
-OPTION = {TCP: "-t", UDP: "-u"}
-
-# Of the director's devices, of hosts on the cables, and of the next router on
-# the servers' side, which gets what the director does not take for its own.
-CLIENT_DEV, SERVER_DEV = "02:00:00:00:00:0c", "02:00:00:00:00:05"
-MACS = {CLIENT: "02:00:00:00:01:02", "10.10.0.9": "02:00:00:00:02:09",
-        **{ip: f"02:00:00:00:02:{ip.split('.')[-1]:0>2}" for ip in SERVERS}}
-ROUTER = "10.10.0.9"
-NEIGHBOURS = [f"192.0.2.{i}" for i in range(3, 10)]     # of the client, behind its MAC
-
-NEWNET = 0x40000000
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _must(status):
-    if status:
-        raise OSError(ctypes.get_errno(), "unshare or setns")
-
-
-class Namespace:
-    """A network namespace of this process's own, between enter() and leave()."""
-
-    def enter(self):
-        self.before = os.open("/proc/self/ns/net", os.O_RDONLY)
-        _must(libc.unshare(NEWNET))
-
-    def leave(self):
-        _must(libc.setns(self.before, NEWNET))
-        os.close(self.before)
-
 
 def sysctl(name, value):
     pathlib.Path("/proc/sys", name.replace(".", "/")).write_text(str(value))
@@ -63,12 +28,12 @@ def ip(*lines):
     lab.sh("ip", "-batch", "-", stdin="\n".join(lines) + "\n")
 
 
-class World:
+class World(Director):
     """The director's namespace, made and entered; close() undoes all."""
 
     def __init__(self):
         self.log = []
-        self.namespace = Namespace()
+        self.namespace = lab.Namespace()
         self.namespace.enter()
         sysctl("net.ipv6.conf.default.disable_ipv6", 1)
         sysctl("net.ipv4.conf.all.rp_filter", 0)
@@ -76,81 +41,25 @@ class World:
         sysctl("net.ipv4.ip_forward", 1)
         self.taps = []
         self.c, self.s = self.tap("tapc"), self.tap("taps")
-        ip(f"link set tapc address {CLIENT_DEV} up",
-           f"link set taps address {SERVER_DEV} up",
-           "link set lo up",
-           "address add 192.0.2.1/24 dev tapc",
-           "address add 10.10.0.1/24 dev taps",
-           *(f"address add {lip}/32 dev lo" for lip in LIPS),
-           *(f"neigh add {host} lladdr {mac} dev {'tapc' if host == CLIENT else 'taps'}"
-             " nud permanent" for host, mac in MACS.items()),
-           *(f"neigh add {host} lladdr {MACS[CLIENT]} dev tapc nud permanent"
-             for host in NEIGHBOURS),
-           f"route add 198.51.100.0/24 via {ROUTER}")
+        lo, tapc, taps = (socket.if_nametoindex(dev) for dev in ("lo", "tapc", "taps"))
+        rtnl.apply(
+            rtnl.up(tapc, CLIENT_DEV), rtnl.up(taps, SERVER_DEV), rtnl.up(lo),
+            rtnl.address("192.0.2.1/24", tapc), rtnl.address("10.10.0.1/24", taps),
+            *(rtnl.address(f"{lip}/32", lo) for lip in LIPS),
+            *(rtnl.neighbour(host, mac, tapc if host == CLIENT else taps)
+              for host, mac in MACS.items()),
+            *(rtnl.neighbour(host, MACS[CLIENT], tapc) for host in NEIGHBOURS),
+            rtnl.route("198.51.100.0/24", ROUTER))
 
     def tap(self, name, flags=0):
         self.taps.append(Tap(name, self.log, flags))
         return self.taps[-1]
 
     def close(self):
+        super().close()
         for tap in self.taps:
             tap.close()
         self.namespace.leave()
-
-    # --- configuration and what the director says of itself ----------------------
-
-    def ipvsadm(self, *args, **kw):
-        return lab.ipvsadm(*args, ns=None, **kw)
-
-    def service(self, proto=TCP, scheduler="rr", servers=SERVERS[:1], lips=LIPS[:1], vip=VIP):
-        """A service on VIP; SERVERS may be {address: weight}."""
-        which = f"{OPTION[proto]} {vip}:{PORT[proto]}"
-        weights = servers if isinstance(servers, dict) else dict.fromkeys(servers, 1)
-        lines = [f"-A {which} -s {scheduler}"]
-        lines += [f"-P {which} -z {lip}" for lip in lips]
-        lines += [f"-a {which} -r {rs}:{PORT[proto]} -b -w {w}" for rs, w in weights.items()]
-        self.ipvsadm("-R", stdin="\n".join(lines) + "\n")
-
-    def edit(self, command, server=SERVERS[0], *args, proto=TCP):
-        """-a, -e or -d of a server of VIP's service."""
-        self.ipvsadm(command, OPTION[proto], f"{VIP}:{PORT[proto]}", "-r",
-                     f"{server}:{PORT[proto]}", *(("-b",) if command != "-d" else ()), *args)
-
-    def est_timeout(self, seconds, scheduler="rr"):
-        """The established timeout of VIP's TCP service."""
-        self.ipvsadm("-E", "-t", f"{VIP}:80", "-s", scheduler, "-V", seconds)
-
-    def delete_service(self, proto=TCP):
-        self.ipvsadm("-D", OPTION[proto], f"{VIP}:{PORT[proto]}")
-
-    def conns(self):
-        return lab.conns(ns=None)
-
-    def stats(self):
-        """Of the first service: connections, packets and bytes in and out."""
-        line = self.ipvsadm("-Ln", "--stats", "--exact").stdout.splitlines()[3]
-        return dict(zip(("conns", "inpkts", "outpkts", "inbytes", "outbytes"),
-                        map(int, line.split()[2:])))
-
-    def lips(self):
-        """{LIP: (conflicts, connections)} of all services."""
-        return {lip: nums for found in lab.laddrs(ns=None).values()
-                for lip, nums in found.items()}
-
-    def active(self):
-        """{server: (active, inactive)} of all services."""
-        return {rs.split(":")[0]: nums[1:] for (_, rs), nums in lab.dests(ns=None).items()}
-
-    @contextlib.contextmanager
-    def counted(self, **moved):
-        """Within, exactly these events are counted, and no others."""
-        before = lab.counters(ns=None)
-        yield
-        after = lab.counters(ns=None)
-        assert {k: n - before[k] for k, n in after.items() if n != before[k]} == moved
-
-    def netlink(self):
-        return Family()
 
     # --- flows -------------------------------------------------------------------
 

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Configures the director of a wire case, and asks it, by netlink.
+
+ipvsadm would do, but on a debug kernel a process takes longer to start than most
+cases take in all. It has cases of its own.
+"""
+
+import contextlib
+import functools
+import socket
+
+from abi import (DEL_DEST, DEL_LADDR, DEL_SERVICE, DEST, FLUSH, GET_DEST, GET_LADDR, GET_SERVICE,
+                 LADDR, NEW_DEST, NEW_LADDR, NEW_SERVICE, SERVICE, SET_CONFIG, SET_DEST,
+                 SET_SERVICE, dest, key, laddr, named, options, service, strict)
+from addresses import LIPS, PORT, SERVERS, VIP
+from lib import lab
+from lib.netlink import Family, attr, attrs, be16, ip, nest, number, u32
+from lib.packet import TCP
+
+EDITS = {"-a": NEW_DEST, "-e": SET_DEST, "-d": DEL_DEST}
+EDIT_OPTIONS = {"-w": "weight", "-x": "upper", "-y": "lower"}
+
+
+def _numbers(found, *kinds):
+    return tuple(number(found[kind]) for kind in kinds)
+
+
+def _key(found):
+    """The nest that names the service with these attributes, flagged."""
+    return strict(nest(SERVICE, *(attr(kind, found[kind]) for kind in range(1, 6)
+                                  if kind in found)))
+
+
+class Director:
+    """The network namespace that one is in, as far as IPVS goes."""
+
+    @functools.cached_property
+    def nl(self):
+        """The family, for whatever has no function here."""
+        return Family()
+
+    def close(self):
+        """Gives the socket back."""
+        if "nl" in self.__dict__:
+            self.__dict__.pop("nl").close()
+
+    def netlink(self):
+        """A socket of the case's own."""
+        return Family()
+
+    def ipvsadm(self, *args, **kw):
+        return lab.ipvsadm(*args, ns=None, **kw)
+
+    # --- what it is to do. WHICH: of what protocol, port or mark; see abi.named() ---
+
+    def service(self, proto=TCP, scheduler="rr", servers=SERVERS[:1], lips=LIPS[:1], vip=VIP,
+                port=None, mark=None, rport=None, **more):
+        """A service on VIP; SERVERS may be {address: weight}; MORE: see abi.options()."""
+        which = named(proto, vip, port, mark)
+        self.nl.request(NEW_SERVICE, service(**which, **options(scheduler, **more)))
+        for lip in lips:
+            self.nl.request(NEW_LADDR, strict(key(**which)) + laddr(lip))
+        weights = servers if isinstance(servers, dict) else dict.fromkeys(servers, 1)
+        rport = PORT[proto] if rport is None else rport
+        for rs, weight in weights.items():
+            self.nl.request(NEW_DEST, key(**which) + dest(
+                addr=ip(rs), port=be16(rport), weight=u32(weight)))
+
+    def edit_service(self, proto=TCP, mark=None, **more):
+        """It does from now on what MORE says, see abi.options()."""
+        self.nl.request(SET_SERVICE, service(**named(proto, mark=mark), **options(**more)))
+
+    def delete_service(self, proto=TCP, mark=None):
+        self.nl.request(DEL_SERVICE, key(**named(proto, mark=mark)))
+
+    def edit(self, command, server=SERVERS[0], *args, proto=TCP, mark=None, rport=None):
+        """-a, -e or -d of a server of VIP's service; ARGS: -w, -x, -y and their numbers."""
+        said = {EDIT_OPTIONS[args[i]]: u32(args[i + 1]) for i in range(0, len(args), 2)}
+        self.nl.request(EDITS[command], key(**named(proto, mark=mark)) + dest(
+            addr=ip(server), port=be16(PORT[proto] if rport is None else rport), **said))
+
+    def add_lip(self, lip, proto=TCP):
+        """LIP is one of VIP's service (PROTO None: of the default pool)."""
+        self.nl.request(NEW_LADDR, self._owner(proto) + laddr(lip))
+
+    def delete_lip(self, lip, proto=TCP):
+        self.nl.request(DEL_LADDR, self._owner(proto) + laddr(lip))
+
+    @staticmethod
+    def _owner(proto):
+        return strict(key(**named(proto))) if proto else b""
+
+    def timeouts(self, tcp=0, fin=0, udp=0):
+        """Seconds, in place of the defaults; 0 leaves one as it is."""
+        self.nl.request(SET_CONFIG, attr(4, tcp) + attr(5, fin) + attr(6, udp))
+
+    def flush(self):
+        self.nl.request(FLUSH)
+
+    # --- what it says -------------------------------------------------------------
+
+    def services(self):
+        """The attributes of each."""
+        return [attrs(reply[SERVICE]) for _, reply in self.nl.dump(GET_SERVICE)]
+
+    def dests(self, of):
+        """The attributes of the servers of OF, one of services()."""
+        return [attrs(reply[DEST]) for _, reply in self.nl.dump(GET_DEST, _key(of))]
+
+    def laddrs(self, of=None):
+        """The same of LIPs; of the default pool, if nothing is said."""
+        return [attrs(reply[LADDR]) for _, reply in
+                self.nl.dump(GET_LADDR, _key(of) if of else b"")]
+
+    def configuration(self):
+        """All that is configured, and nothing that changes by itself, for comparison."""
+        def settled(found, *moving):
+            return {kind: data for kind, data in found.items() if kind not in moving}
+        whole = [settled(lip, 2, 3, 66, 67) for lip in self.laddrs()]
+        for of in self.services():
+            whole.append((settled(of, 10, 12), [settled(d, 7, 8, 9, 10, 12) for d in self.dests(of)],
+                          [settled(lip, 2, 3, 66, 67) for lip in self.laddrs(of)]))
+        return whole
+
+    def conns(self):
+        return lab.conns(ns=None)
+
+    def stats(self):
+        """Of the first service: connections, packets and bytes in and out."""
+        found = attrs(self.services()[0][12])
+        return dict(zip(("conns", "inpkts", "outpkts", "inbytes", "outbytes"),
+                        _numbers(found, 1, 2, 3, 4, 5)))
+
+    def lips(self):
+        """{LIP: (conflicts, connections)} of all services."""
+        return {socket.inet_ntoa(lip[1][:4]): _numbers(lip, 2, 3)
+                for of in (*self.services(), None) for lip in self.laddrs(of)}
+
+    def active(self):
+        """{server: (active, inactive)} of all services."""
+        return {socket.inet_ntoa(d[1][:4]): _numbers(d, 7, 8)
+                for of in self.services() for d in self.dests(of)}
+
+    @contextlib.contextmanager
+    def counted(self, **moved):
+        """Within, exactly these events are counted, and no others."""
+        before = lab.counters(ns=None)
+        yield
+        after = lab.counters(ns=None)
+        assert {k: n - before[k] for k, n in after.items() if n != before[k]} == moved
