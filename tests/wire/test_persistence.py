@@ -81,15 +81,15 @@ def test_template_expires_after_the_last_connection(world):
 
 def test_new_client_after_expiry_is_scheduled_afresh(world):
     """Without connections the template ends in time, and rr goes on."""
-    persistent(world, timeout=1)
+    # Time enough for the connection to end first: a template that has one when its
+    # time is up stays for another minute.
+    persistent(world, timeout=5 * lab.SLOW)
+    sysctl("net.ipv4.vs.timeout_close", 1)
     flow = world.tcp()
     flow.up("S")
-    world.timeouts()
-    first = flow.rs
     flow.down("RA")
-    sysctl("net.ipv4.vs.timeout_close", 1)
-    lab.wait_until("all is gone", lambda: not world.conns(), 90, 1)
-    assert serves(world, "192.0.2.2", 41000) != first
+    lab.wait_until("all is gone", lambda: not world.conns(), 90, 0.5)
+    assert serves(world, "192.0.2.2", 41000) != flow.rs
 
 
 def test_weight_zero_keeps_its_clients(world):

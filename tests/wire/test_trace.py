@@ -40,9 +40,9 @@ def test_drop(world, trace):
 def test_connection(world, trace):
     """New, each state, gone."""
     world.service()
+    sysctl("net.ipv4.vs.timeout_close", 1)
     flow = world.tcp().establish()
     flow.up("RA")
-    sysctl("net.ipv4.vs.timeout_close", 1)
     lab.wait_until("it is freed", lambda: "fnat_conn_free" in dict(trace()), 30)
     ends = (f"proto=6 {CLIENT}:40000 > {VIP}:80, {flow.lip}:{flow.lport} > {flow.rs}:80")
     got = [(event, text.split("proto", 1)[1].split(" ", 7)) for event, text in trace()]
