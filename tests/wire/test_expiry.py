@@ -7,6 +7,9 @@ from lib import lab
 from lib.packet import UDP
 from world import SERVERS
 
+# A timeout, in seconds, that a slow kernel does not reach between two packets.
+SHORT = 2 + lab.SLOW
+
 
 def next_second():
     """The module's clock is read in whole seconds: waits for the next one."""
@@ -27,10 +30,10 @@ def test_udp_expires(world):
 
 def test_traffic_keeps_it(world):
     """A flow that is heard of, from either side, stays past its timeout."""
-    world.timeouts(udp=3 * lab.SLOW)
+    world.timeouts(udp=SHORT)
     world.service(UDP)
     flow = world.udp().open()
-    until = time.monotonic() + 7 * lab.SLOW
+    until = time.monotonic() + 2 * SHORT + 1
     while time.monotonic() < until:
         next_second()
         flow.up(payload=b"on")
@@ -79,11 +82,11 @@ def test_states_have_their_own(world):
 
 def test_raised_timeout(world):
     """Raised before the end, it saves the connection."""
-    world.timeouts(udp=3 * lab.SLOW)
+    world.timeouts(udp=SHORT)
     world.service(UDP)
     flow = world.udp().open()
     world.timeouts(udp=300)
-    until = time.monotonic() + 5 * lab.SLOW
+    until = time.monotonic() + SHORT + 2
     lab.wait_until("the old timeout has passed", lambda: time.monotonic() > until, 10)
     assert flow.state() == "UDP"
     flow.up(payload=b"still")
