@@ -19,7 +19,10 @@ help:
 	@echo '  make check-debug  wire and e2e tests on a debug kernel: KASAN, lockdep, kmemleak'
 	@echo '  make check-install  packages and make install, in a clean Debian 12 and booted'
 	@echo '  make vm-shell     a shell in the machine of the demo, to play'
-	@echo '  make bench-cost   instructions per packet'
+	@echo '  make bench        what a packet, a connection, a machine costs, beside peers'
+	@echo '  make bench T=instructions|native|systems   one lens of it, and rows and columns of it'
+	@echo '  make bench-check  what our packets cost, against what is stored'
+	@echo '  make bench-refresh  store it, and write docs/performance.md'
 	@echo
 	@echo '  make              module and tools'
 	@echo '  make module [KVER=release] [KDIR=headers]   build/RELEASE/ip_vs_fullnat.ko'
@@ -47,8 +50,8 @@ tools:
 setup:
 	tests/setup.sh
 
-demo vm-shell check check-debug check-install bench-cost:
-	tests/run $@ $(T)
+demo vm-shell check check-debug check-install bench bench-check bench-refresh:
+	tests/run $@ '$(T)'
 
 lint:
 	tests/lint
@@ -70,4 +73,4 @@ clean:
 	rm -rf $(OUT)
 
 .PHONY: all help module tools setup demo vm-shell check check-debug check-install \
-	bench-cost lint install uninstall deb clean
+	bench bench-check bench-refresh lint install uninstall deb clean

@@ -8,16 +8,17 @@ set -eu
 
 usage() {
 	cat <<-USAGE
-	usage: tests/setup.sh [build | vm | check | debug | dist]...
+	usage: tests/setup.sh [build | vm | check | debug | bench | dist]...
 	       tests/setup.sh --kernel
 
 	  build  the module and the tools
 	  vm     a virtual machine with everything that demo and tests run in it
 	  check  static analysis and the unit tests
 	  debug  the kernel with KASAN, lockdep and kmemleak
+	  bench  make bench, beside what vm brings
 	  dist   tests/install/run
 
-	Without a group: all but dist. With --kernel, says the release that the VM
+	Without a group: all but bench and dist. With --kernel, says the release that the VM
 	boots by default, and installs nothing.
 	USAGE
 }
@@ -38,6 +39,8 @@ packages_of() {
 		tcpdump ;;
 	check) echo clang libclang-rt-14-dev linux-source-6.1 pahole shellcheck \
 		sparse ;;
+	bench) echo bc bison build-essential flex haproxy libnginx-mod-stream \
+		linux-source-6.1 python3-matplotlib wrk xz-utils ;;
 	dist) echo debootstrap mandoc zstd ;;
 	debug) echo bc bison build-essential flex libelf-dev libssl-dev \
 		linux-source-6.1 rsync xz-utils ;;
@@ -80,7 +83,7 @@ install() {
 
 for group; do
 	case $group in
-	build | vm | check | debug | dist) ;;
+	build | vm | check | debug | bench | dist) ;;
 	--kernel) newest_kernel; exit ;;
 	-h | --help) usage; exit ;;
 	*) echo "setup: no group '$group'" >&2; usage >&2; exit 2 ;;

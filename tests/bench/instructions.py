@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Lens 1: instructions per packet, in a VM whose nanoseconds are instructions.
+
+Every figure is what a packet costs beyond the same packet dropped at the
+director's netdev ingress: the sender, the veth and the softirq are in both.
+The least of some runs counts, for slabs have moods.
+"""
+
+import director
+import peers
+from lib import lab
+from director import LEARN, RS
+
+TITLE = "Instructions per packet"
+ABOUT = """A VM whose clock counts instructions (qemu `-icount`), Debian's stock kernel, one CPU. Frames of 60
+bytes (SYNs 74) arrive by a veth and leave by another, where they die in a drop at egress. A figure
+is what a packet costs beyond the same packet dropped at the director's netdev ingress, so sender,
+veth and softirq are not in it, and the drop at egress is. It is repeatable to
+half a per cent and knows nothing of caches: it compares and it gates, it does not predict packets
+per second. Peers have tables of 2^20 entries, and SNAT that keeps the client's port if it can."""
+PICTURES = (
+    {"title": "An established packet, one flow", "kind": "bars", "axis": "instructions",
+     "rows": ("udp-c2s-1", "udp-s2c-1", "tcp-c2s-1", "tcp-s2c-1"), "height": 5},
+    {"title": "A new connection", "kind": "bars", "axis": "instructions",
+     "rows": ("first", "connection"), "height": 4},
+    {"title": "First packet of a connection, as the ports of the LIP fill", "kind": "lines",
+     "axis": "instructions", "over": "% of ports taken", "x": (50, 90, 95, 99, 100),
+     "rows": ("first-50", "first-90", "first-95", "first-99", "first-100")},
+)
+UNIT = "instructions over a packet dropped at netdev ingress"
+COUNT, TRIES = 2048, 3
+PORTS = 64511                   # of a LIP, 1025 to 65535
+NEW = 512                       # connections measured at each filling
+LEVELS = (50, 90, 95, 99, 100)
+LIFE = ("open", "synack", "ack", "request", "response", "fin", "finack", "lastack")
+WAYS = {"c2s": "client to server", "s2c": "server to client"}
+NATS = ("flowtable", "nft", "ipvs", "ipvs-snat", "ours")
+
+
+class Row:
+    """A line of the table: who takes part, and how its packets are sent.
+
+    MEASURE, called with a column's name, returns instructions per packet, zero
+    line included, or raises peers.Cannot.
+    """
+
+    def __init__(self, title, columns, measure, per="packet"):
+        self.title, self.columns, self.measure, self.per = title, columns, measure, per
+
+
+def handshake(name, proto):
+    """The phases that make flows established, both directions warm."""
+    known = ("blind",) if name in ("drop", "hook-drop") else LEARN
+    opened = ("synack", "ack") if proto == "tcp" else ()
+    return ("open", *known, *opened, "s2c", "c2s")
+
+
+def target(name):
+    """Where the clients of NAME send to: who forwards only has no VIP."""
+    forwards = ("drop", "forward", "hook-accept", "hook-drop")
+    return {"to": RS} if name in forwards else {}
+
+
+def least(sent, phase):
+    """The cheapest run of PHASE in what gen said."""
+    return min(ns / packets for name, packets, ns in sent if name == phase)
+
+
+def passed(sent, before, name):
+    """Everything that was SENT must have left."""
+    total = sum(packets for _, packets, _ in sent)
+    gone = sum(director.left()) - sum(before)
+    if name not in ("drop", "hook-drop") and gone < total:
+        raise peers.Cannot(f"only {gone} of {total} packets got through")
+
+
+def established(proto, flows, way):
+    """Packets of FLOWS connections that are up."""
+    def measure(name):
+        before = director.left()
+        sent = director.send(proto, flows, *handshake(name, proto), f"{way}={COUNT}",
+                             *[f"{way}={COUNT}"] * TRIES, **target(name))
+        passed(sent, before, name)
+        return least(sent[-TRIES:], way)
+    return measure
+
+
+def first(name):
+    """20,000 connections on one LIP: the mean of their first packets."""
+    before = director.left()
+    sent = director.send("udp", 20000, "open")
+    passed(sent, before, name)
+    return least(sent, "open")
+
+
+def first_at(level):
+    """New connections when LEVEL % of the LIP's ports are taken."""
+    def measure(name):
+        upto = PORTS * level // 100 - (0 if level == 100 else NEW)
+        before, done = director.left()[1], measure.done.get(name, 0)
+        if upto > done and name != "drop":
+            director.send("udp", upto - done, "open", first=done)
+        [(_, packets, ns)] = director.send("udp", NEW, "open", first=upto)
+        measure.done[name] = upto + NEW
+        took = director.left()[1] - before
+        if name != "drop" and took < upto - done + NEW:
+            measure.notes[name] = f"{upto - done + NEW - took:,} connections found no port"
+        return ns / packets
+    measure.done, measure.notes = first_at.done, {}
+    return measure
+
+
+first_at.done = {}              # connections that each column has
+
+
+def connection(name):
+    """All packets of a connection, SYN to the last ACK, eight of them."""
+    before = director.left()
+    known = ("blind",) if name == "drop" else LEARN
+    sent = director.send("tcp", 2048, "open", *known, *LIFE[1:], first=200000)
+    passed(sent, before, name)
+    return sum(ns / packets for _, packets, ns in sent)
+
+
+def foreign(name):
+    """Packets that have nothing to do with the load balancer."""
+    before = director.left()
+    sent = director.send("udp", 1, "open", *[f"c2s={COUNT}"] * TRIES, to=RS, port=9999)
+    passed(sent, before, name)
+    return least(sent, "c2s")
+
+
+def super_packet(name):
+    """64 KiB of a connection in one skb."""
+    sent = director.send("tcp", 1, *handshake(name, "tcp"), *["gso=256"] * TRIES, **target(name))
+    return least(sent, "gso")
+
+
+def syn_proxy(phase):
+    """What a SYN proxy answers, or refuses, before there is a connection."""
+    def measure(name):
+        if name == "ours":
+            if not peers.has_synproxy():
+                raise peers.Cannot("not yet")
+            peers.protect()
+        before = director.left()
+        sent = director.send("tcp", 512, *[phase] * TRIES, first=300000)
+        answers = director.left()[0] - before[0]
+        if phase == "open" and name != "drop" and answers < 512 * TRIES:
+            raise peers.Cannot(f"only {answers} of {512 * TRIES} SYNs were answered")
+        return least(sent, phase)
+    return measure
+
+
+def table():
+    """{key: Row}, in the order in which they are measured and printed."""
+    rows = {}
+    for proto in ("udp", "tcp"):
+        for flows in (1, 512):
+            for way, words in WAYS.items():
+                columns = ("forward", *NATS)
+                if (proto, flows, way) == ("udp", 1, "c2s"):
+                    columns = ("hook-drop", *columns)
+                rows[f"{proto}-{way}-{flows}"] = Row(
+                    f"established {proto.upper()}, {words}, {flows} flow{'s' * (flows > 1)}",
+                    columns, established(proto, flows, way))
+    rows["foreign"] = Row("a packet of no concern", ("hook-accept", "forward", *NATS), foreign)
+    rows["gso"] = Row("a 64 KiB super-packet", ("forward", *NATS), super_packet)
+    rows["connection"] = Row("a whole short TCP connection, 8 packets", NATS, connection,
+                             "connection")
+    rows["synack"] = Row("SYN, answered by SYN proxy", ("synproxy", "ours"), syn_proxy("open"))
+    rows["badack"] = Row("ACK with a bad cookie", ("synproxy", "ours"), syn_proxy("badack"))
+    rows["first"] = Row("first packet, 20,000 UDP connections on one LIP", NATS, first)
+    for level in LEVELS:
+        rows[f"first-{level}"] = Row(
+            f"first packet, {level} % of the LIP's ports taken",
+            ("nft", "ipvs-snat", "ours"), first_at(level))
+    return rows
+
+
+def run(rows, columns, tell):
+    """Measure ROWS (keys) of COLUMNS; TELL(row, column, figure, note) each.
+
+    A column may be "NAME:ROW", and then only that row is measured of it.
+
+    Columns are set up in turn, the zero line first and ours last, because what
+    is in the kernel excludes what we load. A row at some filling of the ports
+    wants a director of its own, the next higher fillings the same.
+    """
+    todo, zero = table(), {}
+    for column in ("drop", *columns):
+        column, _, only = column.partition(":")
+        fresh = True
+        first_at.done.clear()
+        for key in [only] if only else rows:
+            row = todo[key]
+            if column != "drop" and column not in row.columns:
+                continue
+            if fresh or key in ("first", "foreign", "synack") or key == "first-50":
+                peers.set_up(column)
+                fresh = False
+            try:
+                cost = row.measure(column)
+            except peers.Cannot as why:
+                tell(key, column, None, str(why))
+                continue
+            if column == "drop":
+                zero[key] = cost
+            else:
+                cost -= zero["first" if key.startswith("first") else key]
+            note = getattr(row.measure, "notes", {}).get(column)
+            tell(key, column, cost, note)
+
+
+def machine(share, job):
+    """The command that runs JOB where this lens measures."""
+    return [lab.TOP / "tests" / "vm" / "run", "--icount", "--mem", "3072", "--timeout", "3000",
+            "--share", share, "--", *job]
