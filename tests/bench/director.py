@@ -44,13 +44,13 @@ def make(local=1):
     for ns in ("director", "sender"):
         lab.sh("ip", "netns", "del", ns, check=False)
         lab.sh("ip", "netns", "add", ns)
+        lab.sh("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1",
+               "net.ipv6.conf.default.disable_ipv6=1", ns=ns)
         lab.sh("ip", "-n", ns, "link", "set", "lo", "up")
     for i, dev in enumerate(("c0", "s0")):
         lab.sh("ip", "link", "add", dev, "netns", "director", "address", f"02:00:00:00:00:c{i}",
                "type", "veth", "peer", "name", f"v{i}", "netns", "sender",
                "address", f"02:00:00:00:00:a{i}")
-    lab.sh("ip", "netns", "exec", "sender", "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1",
-           check=False)
     lines = [f"addr add {a}/32 dev lo" for a in [VIP, *lips(local)]]
     for i, (dev, net) in enumerate((("c0", "100.64.0.0/10"), ("s0", "10.10.0.0/16"))):
         lab.sh("ip", "-n", "sender", "link", "set", f"v{i}", "up")
