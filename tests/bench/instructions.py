@@ -27,7 +27,7 @@ PICTURES = (
      "axis": "instructions", "over": "% of ports taken", "x": (50, 90, 95, 99, 100),
      "rows": ("first-50", "first-90", "first-95", "first-99", "first-100")},
 )
-UNIT = "instructions over a packet dropped at netdev ingress"
+UNIT = "instructions over a packet dropped at netdev ingress (whose own are in full)"
 COUNT, TRIES = 2048, 3
 PORTS = 64511                   # of a LIP, 1025 to 65535
 NEW = 2048                      # connections measured at each filling

@@ -70,8 +70,9 @@ def conntrack(fair):
         path = pathlib.Path(f"/proc/sys/net/netfilter/nf_conntrack_{name}")
         default = DEFAULTS.setdefault(name, path.read_text())
         path.write_text(f"{kind}\n" if fair else default)
-    for name in ("udp_timeout", "udp_timeout_stream"):
-        lab.sh("sysctl", "-qw", f"net.netfilter.nf_conntrack_{name}=3600", ns="director")
+    lab.sh("sysctl", "-qw", *(f"net.netfilter.nf_{name}=3600" for name in (
+        "conntrack_udp_timeout", "conntrack_udp_timeout_stream", "flowtable_udp_timeout")),
+           ns="director")
 
 
 def drop_setup(local, fair):
@@ -147,6 +148,8 @@ PEERS = {
     "ipvs-snat": ("IPVS NAT + conntrack + SNAT", ipvs_snat_setup, True),
     "ipvs-snat-defaults": ("IPVS NAT + conntrack + SNAT, defaults", ipvs_snat_setup, False),
     "synproxy": ("nft synproxy", synproxy_setup, True),
+    "haproxy": ("haproxy, TCP mode", None, True),
+    "nginx": ("nginx stream", None, True),
     "ours": ("ours", ours_setup, True),
 }
 

@@ -22,7 +22,7 @@ says how each figure comes about.
 
 def save(found, path):
     """Write FOUND as JSON that diffs well."""
-    path.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    path.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def shown(cell):

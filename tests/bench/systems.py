@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Lens 3: whole systems, in the normal VM with two CPUs: wrk, iperf3, nginx as server.
+
+The network is that of tests/e2e; clients and what comes from them are on one
+CPU, servers and what comes from them on the other.
+"""
+
+import json
+import pathlib
+import re
+
+import director
+import peers
+from instructions import Row
+from lib import lab
+
+TITLE = "Whole systems"
+ABOUT = """A VM with two CPUs (qemu TCG, so many times slower than a real machine: compare, and take nothing
+else from it) on Debian's stock kernel: a client, a director, two servers in two VLANs behind one
+trunk. Clients and the packets that come from them are on one CPU, servers and theirs on the other
+(taskset, RPS). wrk with 50 connections and Connection: close; iperf3 with four, to one server.
+The best of three runs."""
+UNIT = "what each row says"
+COLUMNS = ("flowtable", "nft", "ipvs-snat", "haproxy", "nginx", "ours")
+SECONDS, TRIES = 6, 3
+PICTURES = (
+    {"title": "Connections per second (wrk, Connection: close)", "kind": "bars",
+     "axis": "connections per second", "rows": ("cps",), "height": 3},
+    {"title": "Goodput (iperf3)", "kind": "bars", "axis": "Mbit per second",
+     "rows": ("goodput", "goodput-back"), "height": 4},
+)
+VIP, LIPS, RS = "198.51.100.1", "10.99.0.1-10.99.0.4", ("10.10.0.2", "10.20.0.2")
+E2E = lab.TOP / "tests" / "e2e"
+RULES = """table ip lb {{
+    chain pre {{ type nat hook prerouting priority dstnat;
+        ip daddr {vip} tcp dport 80 dnat ip addr . port to
+            numgen inc mod 2 map {{ 0 : {0} . 80, 1 : {1} . 80 }};
+        ip daddr {vip} tcp dport 5201 dnat to {0}; }}
+}}"""
+SNAT = """table ip lb {{
+    chain post {{ type nat hook postrouting priority srcnat;
+        ip daddr {{ {0}, {1} }} tcp dport {{ 80, 5201 }} snat to {lips}; }}
+}}"""
+HAPROXY = """defaults
+  mode tcp
+  timeout connect 3s
+  timeout client 60s
+  timeout server 60s
+listen web
+  bind {vip}:80
+  balance roundrobin
+  server s1 {0}:80 source 10.99.0.1
+  server s2 {1}:80 source 10.99.0.2
+listen iperf
+  bind {vip}:5201
+  server s1 {0}:5201 source 10.99.0.1
+"""
+NGINX = """load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+worker_processes 2; pid /tmp/lb.pid; error_log /tmp/lb.log;
+events {{ worker_connections 20000; }}
+stream {{
+  upstream web {{ server {0}:80; server {1}:80; }}
+  server {{ listen {vip}:80 reuseport; proxy_pass web; proxy_bind 10.99.0.1; }}
+  server {{ listen {vip}:5201; proxy_pass {0}:5201; proxy_bind 10.99.0.1; }}
+}}
+"""
+
+
+def fill(text):
+    """TEXT with addresses put in."""
+    return text.format(*RS, vip=VIP, lips=LIPS)
+
+
+def services(stock):
+    """VIP:80 to both servers and VIP:5201 to one, by either ipvsadm."""
+    for port, servers in ((80, RS), (5201, RS[:1])):
+        lab.ipvsadm("-A", "-t", f"{VIP}:{port}", "-s", "rr", stock=stock)
+        if not stock:
+            lab.ipvsadm("-P", "-t", f"{VIP}:{port}", "-z", LIPS)
+        for rs in servers:
+            lab.ipvsadm("-a", "-t", f"{VIP}:{port}", "-r", f"{rs}:{port}", "-m" if stock else "-b",
+                        stock=stock)
+
+
+def set_up(name):
+    """The director works the way of NAME."""
+    if name in ("nft", "flowtable"):
+        director.nft(fill(RULES) + "\n" + fill(SNAT))
+    if name == "flowtable":
+        director.nft(peers.FLOWTABLE.replace("c0, s0", "client, trunk"))
+    elif name == "ipvs-snat":
+        director.modprobe("ip_vs", "conn_tab_bits=20")
+        services(stock=True)
+        lab.sh("sysctl", "-qw", "net.ipv4.vs.conntrack=1", ns="director")
+        director.nft(fill(SNAT))
+    elif name == "ours":
+        lab.load()
+        services(stock=False)
+    elif name in ("haproxy", "nginx"):
+        path = pathlib.Path(f"/tmp/{name}.cfg")
+        path.write_text(fill(HAPROXY if name == "haproxy" else NGINX))
+        start = ("haproxy", "-D", "-p", "/tmp/lb.pid", "-f") if name == "haproxy" else ("nginx", "-c")
+        lab.sh(*start, path, ns="director")
+
+
+def network():
+    """A fresh network, its servers running; each direction has its CPU."""
+    for path in pathlib.Path("/tmp").glob("*.pid"):
+        lab.sh("kill", path.read_text().strip("\0\n"), check=False)
+        path.unlink(missing_ok=True)
+    lab.sh(E2E / "servers.sh", "down")
+    lab.sh(E2E / "topo.sh", "down")
+    peers.clear()
+    lab.sh(E2E / "topo.sh", "up")
+    lab.sh("taskset", "-c", "1", E2E / "servers.sh", "up", 1)
+    lab.sh("taskset", "-c", "1", "iperf3", "-s", "-D", "-I", "/tmp/iperf3.pid", ns="rs1")
+    for ns, dev, mask in (("director", "client", 1), ("director", "trunk", 2), ("rs1", "eth0", 2),
+                          ("rs2", "eth0", 2), ("client", "eth0", 1)):
+        lab.sh("ethtool", "-K", dev, "gro", "on", ns=ns)
+        lab.sh(f"echo {mask} >/sys/class/net/{dev}/queues/rx-0/rps_cpus", ns=ns)
+    lab.sh("ip", "-n", "director", "addr", "add", f"{VIP}/32", "dev", "lo")
+    lab.sh("sysctl", "-qw", "net.ipv4.ip_forward=1", ns="director")
+
+
+def on_client(*words):
+    """What a command prints on the client and its CPU."""
+    return lab.out("taskset", "-c", "0", *words, ns="client", timeout=120)
+
+
+def connections():
+    """Connections per second."""
+    said = on_client("wrk", "-t1", "-c50", f"-d{SECONDS}s", "-H", "Connection: close",
+                     f"http://{VIP}/")
+    wrong = re.search(r"Socket errors: (.*)|Non-2xx.*", said)
+    if wrong and "connect 0, read 0, write 0, timeout 0" not in wrong[0]:
+        raise peers.Cannot(wrong[0])
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])
+
+
+def goodput(*way):
+    """Mbit per second."""
+    said = json.loads(on_client("iperf3", "-c", VIP, "-P", "4", "-t", SECONDS, "-J", *way))
+    return said["end"]["sum_received"]["bits_per_second"] / 1e6
+
+
+def table():
+    """{key: Row}"""
+    return {
+        "cps": Row("connections per second", COLUMNS, connections, "second"),
+        "goodput": Row("Mbit per second, client to server", COLUMNS, goodput, "second"),
+        "goodput-back": Row("Mbit per second, server to client", COLUMNS, lambda: goodput("-R"),
+                            "second"),
+    }
+
+
+def run(rows, columns, tell):
+    """Measure ROWS (keys) of COLUMNS; TELL(row, column, figure, note) each."""
+    known = table()
+    for column in columns:
+        network()
+        set_up(column)
+        lab.wait_until("pages come", lambda: not lab.sh(
+            "curl", "-sf", "-m", "2", f"http://{VIP}/", ns="client", check=False).returncode, 30)
+        for key in rows:
+            try:
+                tell(key, column, max(known[key].measure() for _ in range(TRIES)), None)
+            except (peers.Cannot, lab.CommandFailed) as why:
+                tell(key, column, None, str(why).splitlines()[0])
+
+
+def machine(share, job):
+    """The command that runs JOB where this lens measures."""
+    return [lab.TOP / "tests" / "vm" / "run", "--timeout", "3000", "--share", share, "--", *job]
