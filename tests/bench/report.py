@@ -9,6 +9,10 @@ STORED = TOP / "docs" / "performance"
 PAGE = TOP / "docs" / "performance.md"
 LENSES = ("instructions", "native", "systems")
 
+COLOURS = {"ours": "#d62728", "forward": "#444444", "hook-drop": "#c7c7c7", "drop": "#c7c7c7",
+           "flowtable": "#2ca02c", "nft": "#1f77b4", "ipvs": "#ff9f2e", "ipvs-snat": "#9467bd",
+           "synproxy": "#17becf", "haproxy": "#8c564b", "nginx": "#bcbd22"}
+
 HEAD = """<!-- SPDX-License-Identifier: GPL-2.0 -->
 <!-- Written by tests/bench/run; what is changed by hand is lost. -->
 
@@ -81,13 +85,12 @@ def plot(found, name, picture):
     matplotlib.use("svg")
     matplotlib.rcParams.update({"svg.hashsalt": "ipvs-fullnat", "font.size": 9})
     import matplotlib.pyplot as plt  # pylint: disable=import-outside-toplevel
-    figure, axes = plt.subplots(figsize=(9, picture.get("height", 4.5)))
+    figure, axes = plt.subplots(layout="constrained", figsize=(10, picture.get("height", 4.5)))
     (lines if picture["kind"] == "lines" else bars)(axes, found, picture)
     axes.set_title(picture["title"])
     axes.grid(alpha=0.3)
     axes.set_axisbelow(True)
-    axes.legend(fontsize=8)
-    figure.tight_layout()
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
     figure.savefig(STORED / f"{name}.svg", metadata={"Date": None, "Creator": None})
     plt.close(figure)
 
@@ -100,8 +103,8 @@ def value(found, row, column):
 
 def drawn(found, picture):
     """The columns that have a figure in this picture."""
-    return [c for c in ordered(found)
-            if any(value(found, row, c) is not None for row in picture["rows"])]
+    return [c for c in ordered(found) if c not in picture.get("without", ())
+            and any(value(found, row, c) is not None for row in picture["rows"])]
 
 
 def bars(axes, found, picture):
@@ -111,7 +114,7 @@ def bars(axes, found, picture):
     for i, column in enumerate(columns):
         got = [(y + i * wide, value(found, row, column)) for y, row in enumerate(picture["rows"])]
         got = [(y, v) for y, v in got if v is not None]
-        axes.barh([y for y, _ in got], [v for _, v in got], wide * 0.9, color=colour(column, i),
+        axes.barh([y for y, _ in got], [v for _, v in got], wide * 0.9, color=colour(column),
                   label=found["columns"][column]["title"])
     axes.set_yticks([y + 0.4 - wide / 2 for y in range(len(picture["rows"]))],
                     [found["rows"][row]["title"] for row in picture["rows"]])
@@ -121,10 +124,10 @@ def bars(axes, found, picture):
 
 def lines(axes, found, picture):
     """A line for each column, over what the rows stand for."""
-    for i, column in enumerate(drawn(found, picture)):
+    for column in drawn(found, picture):
         got = [(x, value(found, row, column)) for x, row in zip(picture["x"], picture["rows"])]
         got = [(x, v) for x, v in got if v is not None]
-        axes.plot([x for x, _ in got], [v for _, v in got], "o-", color=colour(column, i),
+        axes.plot([x for x, _ in got], [v for _, v in got], "o-", color=colour(column),
                   label=found["columns"][column]["title"])
     if picture.get("log"):
         axes.set_xscale("log")
@@ -133,11 +136,11 @@ def lines(axes, found, picture):
     axes.set_ylabel(picture["axis"])
 
 
-def colour(column, i):
-    """Ours stands out."""
-    return "#d62728" if column == "ours" else ("#1f77b4", "#7f9fbf", "#2ca02c", "#98c98a",
-                                               "#9467bd", "#8c564b", "#7f7f7f", "#bcbd22",
-                                               "#17becf")[i % 9]
+def colour(column):
+    """Each column has its own in every plot; defaults are paler, ours stands out."""
+    name = column.removesuffix("-defaults")
+    shade = COLOURS.get(name, "#7f7f7f")
+    return shade if name == column else shade + "70"
 
 
 def write(lenses):

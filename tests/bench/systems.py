@@ -22,7 +22,7 @@ trunk. Clients and the packets that come from them are on one CPU, servers and t
 The best of three runs."""
 UNIT = "what each row says"
 COLUMNS = ("flowtable", "nft", "ipvs-snat", "haproxy", "nginx", "ours")
-SECONDS, TRIES = 6, 3
+SECONDS, TRIES = 4, 3
 PICTURES = (
     {"title": "Connections per second (wrk, Connection: close)", "kind": "bars",
      "axis": "connections per second", "rows": ("cps",), "height": 3},
