@@ -18,13 +18,12 @@ from lib import lab
 GEN = lab.TOP / "build" / "bench" / "gen"
 VIP, RS = "198.51.100.1", "10.10.0.2"
 TOUCHED = """table netdev bench {
-    counter c0 { }
-    counter s0 { }
-    chain c0 { type filter hook egress device c0 priority 0; counter name c0 drop; }
-    chain s0 { type filter hook egress device s0 priority 0; counter name s0 drop; }
+    chain c0 { type filter hook egress device c0 priority 0; counter drop; }
+    chain s0 { type filter hook egress device s0 priority 0; counter drop; }
 }"""
-OPEN = "!ip netns exec director nft 'flush chain netdev bench s0'"
-CLOSE = "!ip netns exec director nft 'add rule netdev bench s0 counter name s0 drop'"
+OPEN = "!ip netns exec director nft insert rule netdev bench s0 accept"
+CLOSE = ("!ip netns exec director sh -c 'nft delete rule netdev bench s0 handle"
+         " $(nft -a list chain netdev bench s0 | sed -n \"s/.*accept # handle //p\")'")
 # See what servers get of each flow: needs a packet to reach v1.
 LEARN = (OPEN, "learn", CLOSE)
 
@@ -71,9 +70,8 @@ def nft(rules):
 
 def left():
     """Packets that have left the director by (c0, s0)."""
-    said = lab.out("nft", "list", "counters", ns="director")
-    found = dict(re.findall(r"counter (\w+) {\s+packets (\d+)", said))
-    return int(found["c0"]), int(found["s0"])
+    said = lab.out("nft", "list", "table", "netdev", "bench", ns="director")
+    return tuple(map(int, re.findall(r"counter packets (\d+)", said)))
 
 
 def send(proto, flows, *phases, first=0, to=VIP, port=80, limit=None, timeout=600):
