@@ -41,6 +41,11 @@
 #define fnat_genl_dump_attrs(cb)	(genl_dumpit_info(cb)->attrs)
 #endif
 
+/* Without bridges that call netfilter no packet comes from one. */
+#if !IS_ENABLED(CONFIG_BRIDGE_NETFILTER)
+#define nf_bridge_info_get(skb)	NULL
+#endif
+
 #undef pr_fmt
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
