@@ -2,7 +2,6 @@
 #include <linux/jhash.h>
 #include <linux/rculist.h>
 #include <linux/slab.h>
-#include <net/ipv6.h>
 
 #include "addrset.h"
 
@@ -15,7 +14,7 @@ struct entry {
 	struct rcu_head		rcu;
 };
 
-/* IPv4 must fall where fnat_addrset_maybe4() looks. */
+/* Must fall where fnat_addrset_maybe4() and _maybe6() look. */
 static u32 fold(u16 af, const union nf_inet_addr *addr)
 {
 	if (af == AF_INET)

@@ -11,6 +11,7 @@
 #include <linux/netfilter.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
+#include <net/ipv6.h>
 
 #define FNAT_ADDRSET_BITS	14	/* of the bitmap: 2 KiB, an L1 guest */
 #define FNAT_ADDRSET_TAB_BITS	10
@@ -53,6 +54,14 @@ static inline bool fnat_addrset_maybe4(const struct fnat_addrset *s,
 				       __be32 addr)
 {
 	return test_bit(hash_32((__force u32)addr, FNAT_ADDRSET_BITS),
+			s->maybe);
+}
+
+/* The same of an IPv6 address. */
+static inline bool fnat_addrset_maybe6(const struct fnat_addrset *s,
+				       const struct in6_addr *addr)
+{
+	return test_bit(hash_32(ipv6_addr_hash(addr), FNAT_ADDRSET_BITS),
 			s->maybe);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <linux/bit_spinlock.h>
 #include <linux/slab.h>
 
+#include "addr.h"
 #include "conn.h"
 #include "dest.h"
 #include "lport.h"
@@ -9,149 +9,70 @@
 #include "svc.h"
 #include "trace.h"
 
-#define BUCKET_LOCK	0	/* bit of struct fnat_bucket.head */
-
-static struct kmem_cache *conn_cache;
+static struct kmem_cache *conn_cache, *conn6_cache;
 
 int fnat_conn_cache_init(void)
 {
 	conn_cache = kmem_cache_create("fnat_conn", sizeof(struct fnat_conn),
 				       0, SLAB_HWCACHE_ALIGN, NULL);
-	return conn_cache ? 0 : -ENOMEM;
+	if (!conn_cache)
+		return -ENOMEM;
+	conn6_cache = kmem_cache_create("fnat_conn6",
+					sizeof(struct fnat_conn6), 0,
+					SLAB_HWCACHE_ALIGN, NULL);
+	if (conn6_cache)
+		return 0;
+	kmem_cache_destroy(conn_cache);
+	return -ENOMEM;
 }
 
 void fnat_conn_cache_exit(void)
 {
 	rcu_barrier();
+	kmem_cache_destroy(conn6_cache);
 	kmem_cache_destroy(conn_cache);
 }
 
-int fnat_conn_tab_init(struct fnat_net *fn)
+union nf_inet_addr fnat_conn_addr(const struct fnat_conn *c, enum fnat_end end)
 {
-	struct fnat_bucket *tab = kvcalloc(1UL << fnat_conn_tab_bits,
-					   sizeof(*tab), GFP_KERNEL);
+	const struct fnat_dir *d = &c->dir[FNAT_C2S];
+	union nf_inet_addr addr = {};
 
-	if (!tab)
-		return -ENOMEM;
-	fn->conn_mask = (1U << fnat_conn_tab_bits) - 1;
-	get_random_bytes(&fn->conn_key, sizeof(fn->conn_key));
-	/* Listings and defences look for it without a lock. */
-	smp_store_release(&fn->conn_tab, tab);
-	return 0;
+	if (fnat_dir_af(d) == AF_INET6)
+		addr.in6 = *fnat_dir_end6(d, end);
+	else
+		addr.ip = end == FNAT_END_CLIENT ? d->saddr :
+			  end == FNAT_END_VIP ? d->daddr :
+			  end == FNAT_END_LIP ? d->new_saddr : d->new_daddr;
+	return addr;
 }
 
-void fnat_conn_tab_exit(struct fnat_net *fn)
+__be16 fnat_conn_port(const struct fnat_conn *c, enum fnat_end end)
 {
-	kvfree(fn->conn_tab);
-	fn->conn_tab = NULL;
+	const struct fnat_dir *d = &c->dir[FNAT_C2S];
+	__be32 ports = end < FNAT_END_LIP ? d->ports : d->new_ports;
+
+	return end == FNAT_END_CLIENT || end == FNAT_END_LIP ?
+	       fnat_sport(ports) : fnat_dport(ports);
 }
 
-/* Keyed, or clients could choose ports that fall into one bucket. */
-static struct fnat_bucket *bucket(const struct fnat_net *fn, __be32 saddr,
-				  __be32 daddr, __be32 ports, u32 l3mdev,
-				  u8 proto)
+void fnat_conn_sockaddr(void *to, const struct fnat_conn *c, enum fnat_end end)
 {
-	u32 h = hsiphash_4u32((__force u32)saddr, (__force u32)daddr,
-			      (__force u32)ports, l3mdev ^ (u32)proto << 24,
-			      &fn->conn_key);
+	union nf_inet_addr addr = fnat_conn_addr(c, end);
 
-	return &fn->conn_tab[h & fn->conn_mask];
-}
-
-static struct fnat_bucket *dir_bucket(const struct fnat_net *fn,
-				      const struct fnat_dir *d)
-{
-	return bucket(fn, d->saddr, d->daddr, d->ports, d->l3mdev, d->proto);
-}
-
-static struct fnat_dir *first(const struct fnat_bucket *b)
-{
-	return (struct fnat_dir *)(READ_ONCE(b->head) & ~BIT(BUCKET_LOCK));
-}
-
-static bool same_key(const struct fnat_dir *a, const struct fnat_dir *b)
-{
-	return a->ports == b->ports && a->saddr == b->saddr &&
-	       a->daddr == b->daddr && a->proto == b->proto &&
-	       a->l3mdev == b->l3mdev;
-}
-
-struct fnat_dir *fnat_conn_find(const struct fnat_pkt *p)
-{
-	struct fnat_dir *d;
-
-	d = first(bucket(p->fn, p->saddr.ip, p->daddr.ip, p->ports, p->l3mdev,
-			 p->proto));
-	for (; d; d = rcu_dereference(d->next)) {
-		/* The third line is wanted if this is it: mostly it is. */
-		prefetch(&fnat_dir_conn(d)->dest);
-		if (d->ports == p->ports && d->saddr == p->saddr.ip &&
-		    d->daddr == p->daddr.ip && d->proto == p->proto &&
-		    d->l3mdev == p->l3mdev)
-			return d;
-	}
-	return NULL;
-}
-
-static void bucket_lock(struct fnat_bucket *b) __acquires(bitlock)
-{
-	local_bh_disable();
-	bit_spin_lock(BUCKET_LOCK, &b->head);
-}
-
-static void bucket_unlock(struct fnat_bucket *b) __releases(bitlock)
-{
-	__bit_spin_unlock(BUCKET_LOCK, &b->head);
-	local_bh_enable();
-}
-
-/* Puts @d in front of its bucket, or returns the one that is there before it. */
-static struct fnat_dir *link(const struct fnat_net *fn, struct fnat_dir *d)
-{
-	struct fnat_bucket *b = dir_bucket(fn, d);
-	struct fnat_dir *other;
-
-	bucket_lock(b);
-	for (other = first(b); other;
-	     other = rcu_dereference_protected(other->next, true))
-		if (same_key(other, d))
-			break;
-	if (!other) {
-		RCU_INIT_POINTER(d->next, first(b));
-		/* Keeps the lock bit; pairs with the reader's dependency. */
-		smp_store_release(&b->head,
-				  (unsigned long)d | BIT(BUCKET_LOCK));
-	}
-	bucket_unlock(b);
-	return other;
-}
-
-/* Chains are a node or two: walking one costs less than a back pointer. */
-static void unlink(const struct fnat_net *fn, struct fnat_dir *d)
-{
-	struct fnat_bucket *b = dir_bucket(fn, d);
-	struct fnat_dir *after, *prev;
-
-	bucket_lock(b);
-	after = rcu_dereference_protected(d->next, true);
-	prev = first(b);
-	if (prev == d) {
-		/* Keeps the lock bit, as in link(). */
-		smp_store_release(&b->head,
-				  (unsigned long)after | BIT(BUCKET_LOCK));
-	} else {
-		while (rcu_access_pointer(prev->next) != d)
-			prev = rcu_dereference_protected(prev->next, true);
-		rcu_assign_pointer(prev->next, after);
-	}
-	bucket_unlock(b);
+	fnat_addr_sockaddr(to, fnat_dir_af(&c->dir[FNAT_C2S]), &addr,
+			   fnat_conn_port(c, end));
 }
 
 static void free_rcu(struct rcu_head *head)
 {
 	struct fnat_conn *c = container_of(head, struct fnat_conn, rcu);
 
-	kmem_cache_free(conn_cache, c);
+	if (fnat_dir_af(&c->dir[FNAT_C2S]) == AF_INET6)
+		kmem_cache_free(conn6_cache,
+				container_of(c, struct fnat_conn6, conn));
+	else
+		kmem_cache_free(conn_cache, c);
 }
 
 /* A server's TIME_WAIT (Linux: 60 s) may remember what ended after this. */
@@ -198,6 +119,39 @@ static void release(struct fnat_net *fn, struct fnat_conn *c)
 	call_rcu(&c->rcu, free_rcu);
 }
 
+/* Addresses, as they come in and as they go out. */
+static void fill4(struct fnat_conn *c, const struct fnat_pkt *p,
+		  const struct fnat_lport *lport)
+{
+	struct fnat_dir *in = &c->dir[FNAT_C2S];
+	struct fnat_dir *out = &c->dir[FNAT_S2C];
+
+	in->saddr = p->saddr.ip;
+	in->daddr = p->daddr.ip;
+	in->new_saddr = lport->laddr->ip;
+	in->new_daddr = c->dest->addr.ip;
+	in->proto = p->proto;
+
+	out->saddr = in->new_daddr;
+	out->daddr = in->new_saddr;
+	out->new_saddr = in->daddr;
+	out->new_daddr = in->saddr;
+	out->proto = p->proto;
+}
+
+static void fill6(struct fnat_conn *c, const struct fnat_pkt *p,
+		  const struct fnat_lport *lport)
+{
+	struct in6_addr *end = container_of(c, struct fnat_conn6, conn)->end;
+
+	end[FNAT_END_CLIENT] = p->saddr.in6;
+	end[FNAT_END_VIP] = p->daddr.in6;
+	end[FNAT_END_LIP] = lport->laddr->in6;
+	end[FNAT_END_SERVER] = c->dest->addr.in6;
+	fnat_conn_key6(p->fn, &c->dir[FNAT_C2S], p->proto);
+	fnat_conn_key6(p->fn, &c->dir[FNAT_S2C], p->proto);
+}
+
 static void fill(struct fnat_conn *c, const struct fnat_pkt *p,
 		 const struct fnat_lport *lport)
 {
@@ -205,24 +159,18 @@ static void fill(struct fnat_conn *c, const struct fnat_pkt *p,
 	struct fnat_dir *in = &c->dir[FNAT_C2S];
 	struct fnat_dir *out = &c->dir[FNAT_S2C];
 
-	in->saddr = p->saddr.ip;
-	in->daddr = p->daddr.ip;
+	if (p->af == AF_INET)
+		fill4(c, p, lport);
+	else
+		fill6(c, p, lport);
 	in->ports = p->ports;
-	in->new_saddr = lport->laddr;
-	in->new_daddr = c->dest->addr.ip;
 	in->new_ports = fnat_ports(lport->port, rport);
 	in->l3mdev = p->l3mdev;
-	in->proto = p->proto;
 
-	out->saddr = in->new_daddr;
-	out->daddr = in->new_saddr;
 	out->ports = fnat_ports(rport, lport->port);
-	out->new_saddr = in->daddr;
-	out->new_daddr = in->saddr;
 	out->new_ports = fnat_ports(fnat_dport(p->ports),
 				    fnat_sport(p->ports));
 	out->l3mdev = p->l3mdev;
-	out->proto = p->proto;
 
 	/*
 	 * The server sees sequence numbers of ours, for the client's belong to
@@ -236,10 +184,17 @@ static void fill(struct fnat_conn *c, const struct fnat_pkt *p,
 }
 
 /* What all connections and templates begin with; NULL: no memory. */
-static struct fnat_conn *alloc(struct fnat_net *fn, struct fnat_dest *dest)
+static struct fnat_conn *alloc(const struct fnat_pkt *p, struct fnat_dest *dest)
 {
-	struct fnat_conn *c = kmem_cache_zalloc(conn_cache, GFP_ATOMIC);
+	struct fnat_conn6 *c6;
+	struct fnat_conn *c;
 
+	if (p->af == AF_INET) {
+		c = kmem_cache_zalloc(conn_cache, GFP_ATOMIC);
+	} else {
+		c6 = kmem_cache_zalloc(conn6_cache, GFP_ATOMIC);
+		c = c6 ? &c6->conn : NULL;
+	}
 	if (!c)
 		return NULL;
 	c->dest = dest;
@@ -247,7 +202,7 @@ static struct fnat_conn *alloc(struct fnat_net *fn, struct fnat_dest *dest)
 	c->wheel = smp_processor_id();
 	spin_lock_init(&c->lock);
 	c->dir[FNAT_S2C].flags = FNAT_DIR_S2C;
-	atomic_inc(&fn->nr_conns);
+	atomic_inc(&p->fn->nr_conns);
 	return c;
 }
 
@@ -263,7 +218,7 @@ struct fnat_conn *fnat_conn_new(const struct fnat_pkt *p,
 				const struct fnat_lport *lport,
 				struct fnat_conn *tmpl)
 {
-	struct fnat_conn *c = alloc(p->fn, dest);
+	struct fnat_conn *c = alloc(p, dest);
 
 	if (!c)
 		return NULL;
@@ -281,7 +236,9 @@ struct fnat_conn *fnat_conn_new(const struct fnat_pkt *p,
 struct fnat_conn *fnat_conn_new_template(const struct fnat_pkt *key,
 					 struct fnat_dest *dest)
 {
-	struct fnat_conn *c = alloc(key->fn, dest);
+	static const union nf_inet_addr none;
+	static const struct fnat_lport nowhere = { .laddr = &none };
+	struct fnat_conn *c = alloc(key, dest);
 	struct fnat_dir *d;
 
 	if (!c)
@@ -290,13 +247,13 @@ struct fnat_conn *fnat_conn_new_template(const struct fnat_pkt *key,
 	c->state = FNAT_TCP_S_NONE;
 	refcount_set(&c->children, 1);
 	d = &c->dir[FNAT_C2S];
-	d->saddr = key->saddr.ip;
-	d->daddr = key->daddr.ip;
 	d->ports = key->ports;
 	d->l3mdev = key->l3mdev;
-	d->proto = key->proto;
-	d->new_daddr = dest->addr.ip;
 	d->new_ports = fnat_ports(0, dest->port);
+	if (key->af == AF_INET)
+		fill4(c, key, &nowhere);
+	else
+		fill6(c, key, &nowhere);
 	fnat_dest_persist(dest);
 	return c;
 }
@@ -320,16 +277,6 @@ static void abandon(struct fnat_net *fn, struct fnat_conn *c)
 	release(fn, c);
 }
 
-/*
- * A template answers no packet, and every datagram of a one-packet service is
- * the first: neither is found from both sides.
- */
-static bool hangs(const struct fnat_conn *c, enum fnat_which side)
-{
-	return !(c->flags & (side == FNAT_S2C ? FNAT_CONN_TEMPLATE :
-						FNAT_CONN_ONEPACKET));
-}
-
 struct fnat_dir *fnat_conn_publish(struct fnat_net *fn, struct fnat_conn *c)
 {
 	struct fnat_dir *other;
@@ -338,14 +285,14 @@ struct fnat_dir *fnat_conn_publish(struct fnat_net *fn, struct fnat_conn *c)
 	 * The server's side first: whoever finds the client's may send. Where
 	 * dests have no port of their own, two maps may give out the same.
 	 */
-	if (hangs(c, FNAT_S2C) && link(fn, &c->dir[FNAT_S2C])) {
+	if (fnat_conn_hangs(c, FNAT_S2C) && fnat_conn_link(fn, &c->dir[FNAT_S2C])) {
 		abandon(fn, c);
 		return NULL;
 	}
-	other = hangs(c, FNAT_C2S) ? link(fn, &c->dir[FNAT_C2S]) : NULL;
+	other = fnat_conn_hangs(c, FNAT_C2S) ? fnat_conn_link(fn, &c->dir[FNAT_C2S]) : NULL;
 	if (other) {
-		if (hangs(c, FNAT_S2C))
-			unlink(fn, &c->dir[FNAT_S2C]);
+		if (fnat_conn_hangs(c, FNAT_S2C))
+			fnat_conn_unlink(fn, &c->dir[FNAT_S2C]);
 		abandon(fn, c);
 		return other;
 	}
@@ -362,8 +309,8 @@ void fnat_conn_kill(struct fnat_net *fn, struct fnat_conn *c)
 		return;
 	fnat_wheel_del(fn, c);
 	for (i = 0; i < 2; i++)
-		if (hangs(c, i))
-			unlink(fn, &c->dir[i]);
+		if (fnat_conn_hangs(c, i))
+			fnat_conn_unlink(fn, &c->dir[i]);
 	release(fn, c);
 }
 
@@ -382,19 +329,4 @@ void fnat_conn_set_state(struct fnat_net *fn, struct fnat_conn *c,
 		fnat_dest_moved(c->dest, inactive);
 	}
 	fnat_wheel_hurry(fn, c);
-}
-
-struct fnat_dir *fnat_conn_next(const struct fnat_net *fn, u32 b,
-				struct fnat_dir *d)
-{
-	struct fnat_conn *c = d ? fnat_dir_conn(d) : NULL;
-
-	/* One-packet connections hang by the server's side only. */
-	if (d && !hangs(c, FNAT_C2S))
-		d = &c->dir[FNAT_S2C];
-	d = d ? rcu_dereference(d->next) : first(&fn->conn_tab[b]);
-	while (d && fnat_dir_which(d) != FNAT_C2S &&
-	       hangs(fnat_dir_conn(d), FNAT_C2S))
-		d = rcu_dereference(d->next);
-	return d ? &fnat_dir_conn(d)->dir[FNAT_C2S] : NULL;
 }

@@ -11,6 +11,7 @@
 #define FNAT_CONN_H
 
 #include <linux/cache.h>
+#include <linux/in6.h>
 #include <linux/netfilter.h>
 #include <linux/rcupdate.h>
 #include <linux/spinlock.h>
@@ -34,8 +35,8 @@ enum {
 
 /*
  * All that a packet of one direction needs, in the one cache line that no
- * other direction writes. IPv6 will put a hash of its addresses in the 32-bit
- * fields and the addresses themselves behind the connection.
+ * other direction writes. Of IPv6 it has a keyed hash of the addresses where
+ * IPv4 has these; they themselves lie behind the connection.
  */
 struct fnat_dir {
 	struct fnat_dir __rcu	*next;		/* in its bucket */
@@ -45,10 +46,13 @@ struct fnat_dir {
 	__be32			ports;		/* source, then destination */
 	u32			l3mdev;
 	/* And as it goes out. */
-	__be32			new_saddr;
-	__be32			new_daddr;
+	union {
+		__be32		new_saddr;
+		u32		cookie;		/* IPv6: of @dst */
+	};
+	__be32			new_daddr;	/* IPv4 */
 	__be32			new_ports;
-	u8			proto;		/* key, too */
+	u8			proto;		/* key, too; with FNAT_PROTO_* */
 	u8			flags;		/* FNAT_DIR_* */
 	u16			win;		/* largest seen, unscaled */
 	struct dst_entry __rcu	*dst;		/* we hold a reference */
@@ -70,8 +74,19 @@ enum {
 	FNAT_CONN_ONEPACKET	= 0x10,	/* fixed; of one datagram and its answer */
 };
 
-/* In the key of a template, which no packet can have; with the protocol. */
-#define FNAT_PROTO_TEMPLATE	0x80
+/* What stands in a key beside the protocol, which is below. */
+#define FNAT_PROTO_TEMPLATE	0x80	/* no packet can have it */
+#define FNAT_PROTO_IP6		0x40
+#define FNAT_PROTO_MASK		0x3f
+
+/* The ends of a connection; as these follow each other along its way. */
+enum fnat_end {
+	FNAT_END_CLIENT,
+	FNAT_END_VIP,
+	FNAT_END_LIP,
+	FNAT_END_SERVER,
+	FNAT_ENDS
+};
 
 struct fnat_conn {
 	struct fnat_dir		dir[2];		/* by enum fnat_which */
@@ -97,6 +112,12 @@ struct fnat_conn {
 	};
 } ____cacheline_aligned;
 
+/* One of IPv6, with the addresses of its ends in a line that is only read. */
+struct fnat_conn6 {
+	struct fnat_conn	conn;
+	struct in6_addr		end[FNAT_ENDS];
+};
+
 /* A bucket is its first node; bit 0 is the lock of its writers. */
 struct fnat_bucket {
 	unsigned long	head;
@@ -117,14 +138,39 @@ static inline struct fnat_dir *fnat_dir_other(struct fnat_dir *d)
 	return &fnat_dir_conn(d)->dir[!fnat_dir_which(d)];
 }
 
+static inline u16 fnat_dir_af(const struct fnat_dir *d)
+{
+	return d->proto & FNAT_PROTO_IP6 ? AF_INET6 : AF_INET;
+}
+
+static inline u8 fnat_dir_proto(const struct fnat_dir *d)
+{
+	return d->proto & FNAT_PROTO_MASK;
+}
+
+/*
+ * Of IPv6: the end that a packet of direction @d has in the place of @end when
+ * it comes from the client: the server's packets go the same way backwards.
+ */
+static inline const struct in6_addr *fnat_dir_end6(const struct fnat_dir *d,
+						   enum fnat_end end)
+{
+	enum fnat_which dir = fnat_dir_which(d);
+	const struct fnat_conn6 *c6;
+
+	c6 = container_of(d, struct fnat_conn6, conn.dir[dir]);
+	return &c6->end[dir == FNAT_C2S ? end : FNAT_END_SERVER - end];
+}
+
 int fnat_conn_cache_init(void);		/* for the whole module */
 void fnat_conn_cache_exit(void);	/* waits for callbacks itself */
 
-int fnat_conn_tab_init(struct fnat_net *fn);	/* 0 or -ENOMEM */
-void fnat_conn_tab_exit(struct fnat_net *fn);	/* all are dead by now */
-
-/* The direction that @p belongs to, or NULL. RCU. */
-struct fnat_dir *fnat_conn_find(const struct fnat_pkt *p);
+/* Address and port of an @end of @c; of a template's LIP there is none. */
+union nf_inet_addr fnat_conn_addr(const struct fnat_conn *c,
+				  enum fnat_end end);
+__be16 fnat_conn_port(const struct fnat_conn *c, enum fnat_end end);
+void fnat_conn_sockaddr(void *to, const struct fnat_conn *c,
+			enum fnat_end end);	/* as fnat_addr_sockaddr() */
 
 /*
  * A connection for @p, the first of its flow, to @dest by @lport, controlled by
@@ -162,6 +208,32 @@ void fnat_conn_kill(struct fnat_net *fn, struct fnat_conn *c);
 /* Moves @c to @s and keeps its dest's counts right. */
 void fnat_conn_set_state(struct fnat_net *fn, struct fnat_conn *c,
 			 enum fnat_state s);
+
+/* conn_tab.c: the table. */
+
+int fnat_conn_tab_init(struct fnat_net *fn);	/* 0 or -ENOMEM */
+void fnat_conn_tab_exit(struct fnat_net *fn);	/* all are dead by now */
+
+/* The direction that @p belongs to, or NULL. RCU. */
+struct fnat_dir *fnat_conn_find(const struct fnat_pkt *p);
+
+/* Gives @d, of IPv6, whose ends are set, the key of packets of @proto. */
+void fnat_conn_key6(const struct fnat_net *fn, struct fnat_dir *d, u8 proto);
+
+/* Puts @d in front of its bucket, or returns the one that is there before it. */
+struct fnat_dir *fnat_conn_link(const struct fnat_net *fn, struct fnat_dir *d);
+void fnat_conn_unlink(const struct fnat_net *fn, struct fnat_dir *d);
+
+/*
+ * A template answers no packet, and every datagram of a one-packet service is
+ * the first: neither is found from both sides.
+ */
+static inline bool fnat_conn_hangs(const struct fnat_conn *c,
+				   enum fnat_which side)
+{
+	return !(c->flags & (side == FNAT_S2C ? FNAT_CONN_TEMPLATE :
+						FNAT_CONN_ONEPACKET));
+}
 
 /*
  * For listings: the client's directions of what hangs in bucket @b, each

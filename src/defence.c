@@ -2,7 +2,6 @@
 #include <linux/mm.h>
 #include <linux/netfilter.h>
 #include <linux/random.h>
-#include <net/ip.h>
 
 #include "conn.h"
 #include "defence.h"
@@ -137,9 +136,9 @@ bool fnat_defence_thins(struct fnat_net *fn)
 	       (u32)atomic_inc_return(&fn->defence.passed) % one_in == 0;
 }
 
-static bool to_vip(struct fnat_net *fn, const union nf_inet_addr *addr)
+static bool to_vip(struct fnat_net *fn, u16 af, const union nf_inet_addr *addr)
 {
-	return fnat_addrset_has(&fn->addrs, FNAT_ADDR_VIP, AF_INET, addr);
+	return fnat_addrset_has(&fn->addrs, FNAT_ADDR_VIP, af, addr);
 }
 
 unsigned int fnat_defence_verdict(const struct fnat_pkt *p)
@@ -149,19 +148,17 @@ unsigned int fnat_defence_verdict(const struct fnat_pkt *p)
 	int drops = tcp ? READ_ONCE(tune->defence_tcp_drop) :
 			  READ_ONCE(tune->defence_udp_drop);
 
-	if (!drops || !to_vip(p->fn, &p->daddr))
+	if (!drops || !to_vip(p->fn, p->af, &p->daddr))
 		return NF_ACCEPT;
 	return fnat_drop(p, tcp ? FNAT_DROP_DEFENCE_TCP :
 				  FNAT_DROP_DEFENCE_UDP);
 }
 
-unsigned int fnat_defence_fragment(struct fnat_net *fn, struct sk_buff *skb)
+bool fnat_defence_fragment(struct fnat_net *fn, u16 af,
+			   const union nf_inet_addr *daddr)
 {
-	union nf_inet_addr daddr = { .ip = ip_hdr(skb)->daddr };
-
-	if (!READ_ONCE(fn->tune.defence_frag_drop) ||
-	    skb->pkt_type != PACKET_HOST || !to_vip(fn, &daddr))
-		return NF_ACCEPT;
+	if (!READ_ONCE(fn->tune.defence_frag_drop) || !to_vip(fn, af, daddr))
+		return false;
 	fnat_count(fn, FNAT_DROP_DEFENCE_FRAG);
-	return NF_DROP;
+	return true;
 }

@@ -7,11 +7,11 @@
 #ifndef FNAT_DEFENCE_H
 #define FNAT_DEFENCE_H
 
+#include <linux/netfilter.h>
 #include <linux/workqueue.h>
 
 struct fnat_net;
 struct fnat_pkt;
-struct sk_buff;
 
 /* Modes of the three: off, by memory (at rest, at work), always. */
 enum {
@@ -44,9 +44,10 @@ bool fnat_defence_thins(struct fnat_net *fn);
 
 /*
  * The verdict over @p, to a VIP perhaps, for which there is no service; and
- * over @skb, a fragment. RCU.
+ * whether a fragment to @daddr is to be dropped, which it counts. RCU.
  */
 unsigned int fnat_defence_verdict(const struct fnat_pkt *p);
-unsigned int fnat_defence_fragment(struct fnat_net *fn, struct sk_buff *skb);
+bool fnat_defence_fragment(struct fnat_net *fn, u16 af,
+			   const union nf_inet_addr *daddr);
 
 #endif /* FNAT_DEFENCE_H */

@@ -11,6 +11,8 @@
 
 #include "conn.h"
 #include "dest.h"
+#include "pkt.h"
+#include "segment.h"
 #include "svc.h"
 
 #define SLOTS	1024	/* seconds ahead; what expires later comes by twice */
@@ -139,6 +141,45 @@ static struct fnat_conn *take(struct fnat_wheel *w)
 	return c;
 }
 
+/*
+ * A RST to the end that sends as @to, as if from the other: with the sequence
+ * number that it acknowledged last, the only one that it takes at once (RFC
+ * 5961 3.2).
+ */
+static void reset_end(struct fnat_net *fn, const struct fnat_conn *c,
+		      const struct fnat_dir *to, enum fnat_end from,
+		      enum fnat_end end)
+{
+	const union nf_inet_addr saddr = fnat_conn_addr(c, from);
+	const union nf_inet_addr daddr = fnat_conn_addr(c, end);
+	const struct fnat_segment rst = {
+		.saddr	= &saddr,
+		.daddr	= &daddr,
+		.af	= fnat_dir_af(to),
+		.ports	= fnat_ports(fnat_conn_port(c, from),
+				     fnat_conn_port(c, end)),
+		.l3mdev	= to->l3mdev,
+		.seq	= READ_ONCE(to->ack),
+		.ack	= READ_ONCE(to->seq_end),
+		.flags	= FNAT_TH_RST | FNAT_TH_ACK,
+	};
+
+	if (to->flags & FNAT_DIR_ACKED && !fnat_segment_send(fn, &rst))
+		fnat_count(fn, FNAT_EV_EXPIRE_RST);
+}
+
+/* Nobody is to believe in a connection that is no more. */
+static void tell_ends(struct fnat_net *fn, const struct fnat_conn *c)
+{
+	if (READ_ONCE(c->state) != FNAT_TCP_S_ESTABLISHED ||
+	    !READ_ONCE(fn->tune.expire_rst))
+		return;
+	local_bh_disable();
+	reset_end(fn, c, &c->dir[FNAT_C2S], FNAT_END_VIP, FNAT_END_CLIENT);
+	reset_end(fn, c, &c->dir[FNAT_S2C], FNAT_END_LIP, FNAT_END_SERVER);
+	local_bh_enable();
+}
+
 static void look_at(struct fnat_wheel *w, struct fnat_conn *c)
 {
 	bool over = false;
@@ -150,8 +191,10 @@ static void look_at(struct fnat_wheel *w, struct fnat_conn *c)
 			enqueue(w, c);
 	}
 	spin_unlock_bh(&w->lock);
-	if (over)
+	if (over) {
+		tell_ends(w->fn, c);
 		fnat_conn_kill(w->fn, c);
+	}
 }
 
 static void do_second(struct fnat_wheel *w)

@@ -18,6 +18,7 @@
 
 #include "addrset.h"
 #include "defence.h"
+#include "hook.h"
 #include "stats.h"
 #include "tcp_state.h"
 
@@ -49,6 +50,14 @@ enum {
 	FNAT_NODEST_DRAIN,	/* go on */
 };
 
+/* fullnat_stray: TCP to a service that belongs to no connection and opens none. */
+enum {
+	FNAT_STRAY_HOST,	/* the host's if the VIP is, dropped if not */
+	FNAT_STRAY_RST,		/* answered */
+	FNAT_STRAY_DROP,
+	FNAT_STRAY_PASS,
+};
+
 /* Tunables of net.ipv4.vs; single words, read without a lock. */
 struct fnat_tunables {
 	int	masq_is_fullnat;	/* fullnat_masq */
@@ -58,7 +67,10 @@ struct fnat_tunables {
 	int	lport_max;
 	int	conntrack;
 	int	fast_xmit;
+	int	stray;			/* fullnat_stray */
+	int	vip_echo;		/* fullnat_vip_echo */
 	int	timestamp;		/* fullnat_timestamp */
+	int	expire_rst;		/* conn_expire_tcp_rst */
 	int	expire_nodest_conn;
 	int	expire_quiescent_template;
 	int	lblc_expiration;	/* s */
@@ -80,6 +92,7 @@ struct fnat_net {
 	struct fnat_bucket	*conn_tab;
 	u32			conn_mask;
 	hsiphash_key_t		conn_key;
+	siphash_key_t		ends_key;	/* of IPv6 addresses */
 	struct fnat_addrset	addrs;		/* VIPs and LIPs */
 	struct hlist_head	*svc_tab;	/* RCU; written under @cfg */
 	u32			timeout[FNAT_TCP_S_MAX + 1];	/* s */
@@ -90,7 +103,7 @@ struct fnat_net {
 	struct ratelimit_state	pmtu_news;	/* likewise, of MTUs alone */
 
 	/* Read by first packets. */
-	struct fnat_laddrs __rcu *pool;		/* the default LIPs */
+	struct fnat_laddrs __rcu *pool[2];	/* default LIPs: IPv4, IPv6 */
 	siphash_key_t		isn_key;
 	atomic_t		nr_conns;
 	struct fnat_wheel	*wheel;		/* one per possible CPU */
@@ -107,23 +120,18 @@ struct fnat_net {
 	struct list_head	rs_list;
 	struct hlist_head	*laddr_tab;
 	struct ida		laddr_ids;
-	bool			hooked;		/* packets reach us */
-	bool			mark_hooked;	/* those with a mark once more */
 
 	/*
-	 * Services that exist, listed or draining, and of these the ones by
-	 * firewall mark. When the last one goes, and when a LIP or a real
-	 * server has died, @reap tidies up.
+	 * Services that exist, listed or draining. When one goes, and when a
+	 * LIP or a real server has died, @reap tidies up.
 	 */
 	atomic_t		nr_svcs;
-	atomic_t		nr_marks;
 	struct llist_head	dead_laddrs;
 	struct llist_head	dead_rs;
 	struct work_struct	reap;
 	struct delayed_work	estimate;	/* est.c */
 
-	struct nf_hook_ops	hook_ops;
-	struct nf_hook_ops	mark_hook_ops;
+	struct fnat_hook	hook[FNAT_HOOKS];
 	struct ctl_table	*ctl_table;
 	struct ctl_table_header	*ctl_header;
 };

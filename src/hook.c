@@ -9,15 +9,17 @@
  * Every packet ends in one of three ways: it is not ours and goes on
  * untouched, it is dropped with its reason counted, or it is sent.
  */
-#include <linux/icmp.h>
 #include <linux/netfilter_ipv4.h>
-#include <net/ip.h>
-#include <net/route.h>
+#include <linux/netfilter_ipv6.h>
+#include <net/dst.h>
 
+#include "addr.h"
 #include "conn.h"
 #include "defence.h"
 #include "dest.h"
+#include "frag.h"
 #include "hook.h"
+#include "icmp.h"
 #include "lport.h"
 #include "persist.h"
 #include "pkt.h"
@@ -115,20 +117,29 @@ static struct fnat_dir *open(const struct fnat_pkt *p, struct fnat_svc *svc,
 }
 
 /*
- * A segment of a connection that we do not know (any more). The stack answers
- * it if the VIP is the host's; if not it would go back to where it came from,
- * and come here again. What is only marked may well be on its way elsewhere.
+ * A segment of a connection that we do not know (any more). Unless told what to
+ * do we leave it to the stack if the VIP is the host's; if not it would go back
+ * to where it came from, and come here again. What is only marked may well be
+ * on its way elsewhere.
  */
 static unsigned int stray(const struct fnat_pkt *p, const struct fnat_svc *svc)
 {
+	int mode = READ_ONCE(p->fn->tune.stray);
+
 	if (svc->key.fwmark)
 		return NF_ACCEPT;
 	if (READ_ONCE(p->fn->tune.defence_tcp_drop))
 		return fnat_drop(p, FNAT_DROP_DEFENCE_TCP);
-	if (inet_addr_type(p->fn->net, p->daddr.ip) != RTN_LOCAL)
-		return fnat_drop(p, FNAT_EV_STRAY);
-	fnat_count(p->fn, FNAT_EV_STRAY);
-	return NF_ACCEPT;
+	if (mode == FNAT_STRAY_RST && !(p->tcp_flags & FNAT_TH_RST) &&
+	    !fnat_pkt_source_forged(p))
+		return fnat_refuse(p, FNAT_EV_STRAY);
+	if (mode == FNAT_STRAY_PASS ||
+	    (mode == FNAT_STRAY_HOST &&
+	     fnat_addr_is_local(p->fn->net, p->af, &p->daddr))) {
+		fnat_count(p->fn, FNAT_EV_STRAY);
+		return NF_ACCEPT;
+	}
+	return fnat_drop(p, FNAT_EV_STRAY);
 }
 
 /* What keeps @p, which opens a connection, from it; FNAT_EV_MAX: nothing. */
@@ -199,30 +210,29 @@ static void count_packet(const struct fnat_pkt *p, const struct fnat_dir *d,
 /* @p belongs to direction @d: on to the other side. */
 static unsigned int forward(const struct fnat_pkt *p, struct fnat_dir *d)
 {
-	struct rtable *rt;
+	struct dst_entry *dst;
 	bool whole;
 
 	if (unlikely(READ_ONCE(fnat_dir_conn(d)->dest->removed)) &&
 	    abandoned(p, fnat_dir_conn(d)))
 		return fnat_drop(p, FNAT_DROP_DEST_GONE);
-	rt = fnat_route(p, d);
-	if (unlikely(!rt))
+	dst = fnat_route(p, d);
+	if (unlikely(!dst))
 		return fnat_drop(p, FNAT_DROP_NO_ROUTE);
-	if (unlikely(ip_hdr(p->skb)->ttl <= 1))
-		return fnat_drop_icmp(p, FNAT_DROP_TTL, ICMP_TIME_EXCEEDED,
-				      ICMP_EXC_TTL, 0);
+	if (unlikely(fnat_pkt_ttl(p) <= 1))
+		return fnat_drop_icmp(p, FNAT_DROP_TTL, FNAT_ICMP_TTL, 0);
 	if (skb_warn_if_lro(p->skb))
 		return fnat_drop(p, FNAT_DROP_LRO);
-	whole = fnat_route_fits(p, rt);
-	if (unlikely(!whole && ip_hdr(p->skb)->frag_off & htons(IP_DF)))
-		return fnat_drop_icmp(p, FNAT_DROP_MTU, ICMP_DEST_UNREACH,
-				      ICMP_FRAG_NEEDED, dst_mtu(&rt->dst));
+	whole = fnat_route_fits(p, dst);
+	if (unlikely(!whole && !fnat_frag_may(p, dst_mtu(dst))))
+		return fnat_drop_icmp(p, FNAT_DROP_MTU, FNAT_ICMP_TOO_BIG,
+				      dst_mtu(dst));
 
 	fnat_track(p, d);
 	count_packet(p, d, fnat_dir_conn(d)->dest);
 	if (unlikely(fnat_xlate(p, d)))
 		return fnat_drop(p, FNAT_DROP_MEMORY);
-	return fnat_xmit(p, rt, whole);
+	return fnat_xmit(p, dst, whole);
 }
 
 /* What becomes of @p; @find tells which service a new connection is for. */
@@ -246,19 +256,49 @@ unsigned int tell(const struct fnat_pkt *p,
 	return forward(p, d);
 }
 
-static unsigned int story(void *priv, struct sk_buff *skb,
+static bool is_icmp(const struct fnat_pkt *p)
+{
+	return p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6;
+}
+
+static unsigned int whole(struct fnat_net *fn, struct sk_buff *skb,
 			  const struct nf_hook_state *state)
 {
-	struct fnat_net *fn = priv;
 	struct fnat_pkt p;
+
+	if (!fnat_pkt_parse(&p, fn, skb, state))
+		return NF_ACCEPT;
+	if (unlikely(is_icmp(&p)))
+		return fnat_icmp(&p);
+	return tell(&p, fnat_svc_of);
+}
+
+static unsigned int story4(void *priv, struct sk_buff *skb,
+			   const struct nf_hook_state *state)
+{
+	struct fnat_net *fn = priv;
+	unsigned int verdict;
 
 	if (!fnat_addrset_maybe4(&fn->addrs, ip_hdr(skb)->daddr))
 		return NF_ACCEPT;
-	if (unlikely(ip_is_fragment(ip_hdr(skb))))
-		return fnat_defence_fragment(fn, skb);
-	if (!fnat_pkt_parse(&p, fn, skb, state))
+	if (unlikely(ip_is_fragment(ip_hdr(skb))) &&
+	    !fnat_frag_gather(fn, skb, AF_INET, &verdict))
+		return verdict;
+	return whole(fn, skb, state);
+}
+
+static unsigned int story6(void *priv, struct sk_buff *skb,
+			   const struct nf_hook_state *state)
+{
+	struct fnat_net *fn = priv;
+	unsigned int verdict;
+
+	if (!fnat_addrset_maybe6(&fn->addrs, &ipv6_hdr(skb)->daddr))
 		return NF_ACCEPT;
-	return tell(&p, fnat_svc_of);
+	if (unlikely(fnat_pkt_is_fragment6(skb)) &&
+	    !fnat_frag_gather(fn, skb, AF_INET6, &verdict))
+		return verdict;
+	return whole(fn, skb, state);
 }
 
 /*
@@ -268,71 +308,102 @@ static unsigned int story(void *priv, struct sk_buff *skb,
 static unsigned int marked(void *priv, struct sk_buff *skb,
 			   const struct nf_hook_state *state)
 {
+	bool v4 = state->pf == NFPROTO_IPV4;
+	unsigned int verdict = NF_ACCEPT;
 	struct fnat_pkt p;
 
-	if (!skb->mark || ip_is_fragment(ip_hdr(skb)) ||
-	    !fnat_pkt_parse(&p, priv, skb, state))
+	if (!skb->mark)
+		return NF_ACCEPT;
+	if ((v4 ? ip_is_fragment(ip_hdr(skb)) : fnat_pkt_is_fragment6(skb)) &&
+	    !(fnat_svc_has_mark(priv, state->pf, skb->mark) &&
+	      fnat_frag_gather(priv, skb, state->pf, &verdict)))
+		return verdict;
+	if (!fnat_pkt_parse(&p, priv, skb, state) || is_icmp(&p))
 		return NF_ACCEPT;
 	return tell(&p, fnat_svc_marked);
 }
 
-static int add_hook(struct fnat_net *fn, struct nf_hook_ops *ops, bool *up,
-		    nf_hookfn *fnc, int priority)
-{
-	int err;
-
-	lockdep_assert_held(&fn->cfg);
-	if (*up)
-		return 0;
-	*ops = (struct nf_hook_ops) {
-		.hook		= fnc,
-		.priv		= fn,
+/* By enum fnat_hook_kind. */
+static const struct nf_hook_ops kinds[FNAT_HOOKS] = {
+	[FNAT_HOOK_IP4] = {
+		.hook		= story4,
 		.pf		= NFPROTO_IPV4,
-		.hooknum	= NF_INET_PRE_ROUTING,
-		.priority	= priority,
-	};
-	err = nf_register_net_hook(fn->net, ops);
-	*up = !err;
-	return err;
-}
+		.priority	= NF_IP_PRI_CONNTRACK - 1,
+	},
+	[FNAT_HOOK_IP4_MARKED] = {
+		.hook		= marked,
+		.pf		= NFPROTO_IPV4,
+		.priority	= NF_IP_PRI_MANGLE + 1,
+	},
+	[FNAT_HOOK_IP6] = {
+		.hook		= story6,
+		.pf		= NFPROTO_IPV6,
+		.priority	= NF_IP6_PRI_CONNTRACK - 1,
+	},
+	[FNAT_HOOK_IP6_MARKED] = {
+		.hook		= marked,
+		.pf		= NFPROTO_IPV6,
+		.priority	= NF_IP6_PRI_MANGLE + 1,
+	},
+};
 
-static void del_hook(struct fnat_net *fn, struct nf_hook_ops *ops, bool *up)
+void fnat_hook_count(struct fnat_net *fn, u16 af, bool marked, int n)
 {
-	if (!*up)
-		return;
-	nf_unregister_net_hook(fn->net, ops);
-	*up = false;
+	int kind = af == AF_INET ? FNAT_HOOK_IP4 : FNAT_HOOK_IP6;
+
+	atomic_add(n, &fn->hook[kind].users);
+	if (marked)
+		atomic_add(n, &fn->hook[kind + 1].users);
 }
 
 int fnat_hook_init(struct fnat_net *fn)
 {
-	int err = add_hook(fn, &fn->hook_ops, &fn->hooked, story,
-			   NF_IP_PRI_CONNTRACK - 1);
+	int i, err;
 
-	if (err || !atomic_read(&fn->nr_marks))
-		return err;
-	return add_hook(fn, &fn->mark_hook_ops, &fn->mark_hooked, marked,
-			NF_IP_PRI_MANGLE + 1);
+	lockdep_assert_held(&fn->cfg);
+	for (i = 0; i < FNAT_HOOKS; i++) {
+		struct fnat_hook *h = &fn->hook[i];
+
+		if (h->up || !atomic_read(&h->users))
+			continue;
+		h->ops = kinds[i];
+		h->ops.priv = fn;
+		h->ops.hooknum = NF_INET_PRE_ROUTING;
+		err = nf_register_net_hook(fn->net, &h->ops);
+		if (err)
+			return err;
+		h->up = true;
+	}
+	return 0;
+}
+
+/* Takes away those that are up and have no users; or all. Whether any was. */
+static bool take_away(struct fnat_net *fn, bool all)
+{
+	bool any = false;
+	int i;
+
+	for (i = 0; i < FNAT_HOOKS; i++) {
+		struct fnat_hook *h = &fn->hook[i];
+
+		if (!h->up || (!all && atomic_read(&h->users)))
+			continue;
+		nf_unregister_net_hook(fn->net, &h->ops);
+		h->up = false;
+		any = true;
+	}
+	return any;
 }
 
 void fnat_hook_trim(struct fnat_net *fn)
 {
-	bool all = !atomic_read(&fn->nr_svcs);
-	bool marks = !atomic_read(&fn->nr_marks);
-
 	lockdep_assert_held(&fn->cfg);
-	if (!(all && fn->hooked) && !(marks && fn->mark_hooked))
-		return;
-	if (marks)
-		del_hook(fn, &fn->mark_hook_ops, &fn->mark_hooked);
-	if (all)
-		del_hook(fn, &fn->hook_ops, &fn->hooked);
 	/* Packets may still be in the hook, and readers in its ops. */
-	synchronize_net();
+	if (take_away(fn, false))
+		synchronize_net();
 }
 
 void fnat_hook_exit(struct fnat_net *fn)
 {
-	del_hook(fn, &fn->mark_hook_ops, &fn->mark_hooked);
-	del_hook(fn, &fn->hook_ops, &fn->hooked);
+	take_away(fn, true);
 }

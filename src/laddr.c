@@ -3,8 +3,10 @@
 #include <linux/jhash.h>
 #include <linux/slab.h>
 #include <net/addrconf.h>
+#include <net/ip6_route.h>
 #include <net/route.h>
 
+#include "addr.h"
 #include "dest.h"
 #include "laddr.h"
 #include "lport.h"
@@ -12,9 +14,9 @@
 #include "svc.h"
 
 static struct fnat_laddrs __rcu **slot_of(struct fnat_net *fn,
-					  struct fnat_svc *svc)
+					  struct fnat_svc *svc, u16 af)
 {
-	return svc ? &svc->laddrs : &fn->pool;
+	return svc ? &svc->laddrs : fnat_laddrs_pool(fn, af);
 }
 
 static struct fnat_laddrs *current_set(struct fnat_net *fn,
@@ -31,39 +33,64 @@ static struct hlist_head *chain(const struct fnat_net *fn,
 	return &fn->laddr_tab[h & ((1U << FNAT_LADDR_TAB_BITS) - 1)];
 }
 
-static union nf_inet_addr nth(const struct fnat_laddr_range *range, u32 i)
+static bool covers(const struct fnat_laddr_range *range,
+		   const union nf_inet_addr *addr)
 {
-	union nf_inet_addr addr = range->first;
-
-	addr.ip = htonl(ntohl(addr.ip) + i);
-	return addr;
-}
-
-static bool covers(const struct fnat_laddr_range *range, __be32 addr)
-{
-	return ntohl(addr) - ntohl(range->first.ip) < range->n;
+	return fnat_addr_same_block(range->af, &range->first, addr) &&
+	       fnat_addr_number(range->af, addr) -
+	       fnat_addr_number(range->af, &range->first) < range->n;
 }
 
 /*
  * Whether the host picks @addr itself as a source: it is the primary address
  * of a subnet. The host's own connections would then fight with ours for
- * ports, unseen by either.
+ * ports, unseen by either. IPv6 has no primary addresses: near_dest() judges.
  */
-static bool host_source(struct fnat_net *fn, __be32 addr)
+static bool host_source(struct fnat_net *fn, u16 af,
+			const union nf_inet_addr *addr)
 {
 	bool found = false;
 	struct net_device *dev;
 	struct in_ifaddr *ifa;
 
+	if (af != AF_INET)
+		return false;
 	rcu_read_lock();
-	dev = __ip_dev_find(fn->net, addr, false);
+	dev = __ip_dev_find(fn->net, addr->ip, false);
 	if (dev && __in_dev_get_rcu(dev))
 		in_dev_for_each_ifa_rcu(ifa, __in_dev_get_rcu(dev))
-			if (ifa->ifa_local == addr && ifa->ifa_prefixlen < 31 &&
+			if (ifa->ifa_local == addr->ip &&
+			    ifa->ifa_prefixlen < 31 &&
 			    !(ifa->ifa_flags & IFA_F_SECONDARY))
 				found = true;
 	rcu_read_unlock();
 	return found;
+}
+
+/* From where the host itself would speak to @daddr; all zero: it could not. */
+static union nf_inet_addr source_towards(struct fnat_net *fn, u16 af,
+					 const union nf_inet_addr *daddr)
+{
+	struct flowi4 fl4 = { .daddr = daddr->ip };
+	struct flowi6 fl6 = { .daddr = daddr->in6 };
+	union nf_inet_addr saddr = {};
+	struct dst_entry *dst;
+	struct rtable *rt;
+
+	if (af == AF_INET) {
+		rt = ip_route_output_key(fn->net, &fl4);
+		if (IS_ERR(rt))
+			return saddr;
+		saddr.ip = fl4.saddr;
+		ip_rt_put(rt);
+		return saddr;
+	}
+	dst = ip6_route_output(fn->net, NULL, &fl6);
+	if (!dst->error)
+		ipv6_dev_get_saddr(fn->net, dst->dev, &fl6.daddr, 0,
+				   &saddr.in6);
+	dst_release(dst);
+	return saddr;
 }
 
 /*
@@ -74,46 +101,58 @@ static bool near_dest(struct fnat_net *fn, const struct fnat_svc *svc,
 		      const struct fnat_laddr_range *range)
 {
 	const struct fnat_dests *set;
+	union nf_inet_addr source;
 	bool found = false;
 	u32 i;
 
 	rcu_read_lock();
 	set = svc ? rcu_dereference(svc->dests) : NULL;
 	for (i = 0; set && i < set->n && !found; i++) {
-		struct flowi4 fl4 = { .daddr = set->v[i]->addr.ip };
-		struct rtable *rt = ip_route_output_key(fn->net, &fl4);
-
-		found = covers(range, fl4.daddr);
-		if (!IS_ERR(rt)) {
-			found |= covers(range, fl4.saddr);
-			ip_rt_put(rt);
-		}
+		source = source_towards(fn, range->af, &set->v[i]->addr);
+		found = covers(range, &set->v[i]->addr) ||
+			covers(range, &source);
 	}
 	rcu_read_unlock();
 	return found;
 }
 
-/* 0, or why @addr cannot be a LIP. */
-static int check(struct fnat_net *fn, __be32 addr, struct netlink_ext_ack *ea)
+/* Whether somebody here answers ARP or ND for @addr; -EINVAL: no unicast. */
+static int answered(struct fnat_net *fn, u16 af,
+		    const union nf_inet_addr *addr)
 {
-	switch (inet_addr_type(fn->net, addr)) {
+	if (af == AF_INET6)
+		return fnat_addr_is_local(fn->net, af, addr);
+	switch (inet_addr_type(fn->net, addr->ip)) {
 	case RTN_UNICAST:
-		NL_SET_ERR_MSG(ea,
-			       "Nobody answers ARP for a LIP that is no address of this host");
-		break;
+		return false;
 	case RTN_LOCAL:
-		break;
+		return true;
 	default:
-		NL_SET_ERR_MSG(ea,
-			       "A LIP is a unicast address, not broadcast or multicast");
 		return -EINVAL;
 	}
-	if (ipv4_is_loopback(addr) || fnat_addr4_unusable(addr)) {
+}
+
+/* 0, or why @addr cannot be a LIP. */
+static int check(struct fnat_net *fn, u16 af, const union nf_inet_addr *addr,
+		 struct netlink_ext_ack *ea)
+{
+	int local = answered(fn, af, addr);
+
+	if (!local)
 		NL_SET_ERR_MSG(ea,
-			       "Real servers cannot reach a LIP in 127/8 or 0/8");
+			       "Nobody answers ARP or ND for a LIP that is no address of this host");
+	if (fnat_addr_loopback(af, addr) ||
+	    (af == AF_INET && fnat_addr_unusable(af, addr))) {
+		NL_SET_ERR_MSG(ea,
+			       "Real servers cannot reach a LIP in 127/8, 0/8 or ::1");
 		return -EINVAL;
 	}
-	if (host_source(fn, addr)) {
+	if (local < 0 || fnat_addr_unusable(af, addr)) {
+		NL_SET_ERR_MSG(ea,
+			       "A LIP is a unicast address, not broadcast, multicast or link-local");
+		return -EINVAL;
+	}
+	if (host_source(fn, af, addr)) {
 		NL_SET_ERR_MSG(ea,
 			       "The host speaks from this address itself: make the LIP a /32 of its own");
 		return -EINVAL;
@@ -197,7 +236,7 @@ static bool has_any(const struct fnat_laddrs *set,
 	u32 i;
 
 	for (i = 0; set && i < set->n; i++)
-		if (covers(range, set->v[i]->addr.ip))
+		if (covers(range, &set->v[i]->addr))
 			return true;
 	return false;
 }
@@ -208,7 +247,7 @@ u32 fnat_laddrs_after(const struct fnat_laddrs *set, u16 af,
 	u32 i = 0;
 
 	while (set && i < set->n &&
-	       ntohl(set->v[i]->addr.ip) <= ntohl(addr->ip))
+	       fnat_addr_cmp(af, &set->v[i]->addr, addr) <= 0)
 		i++;
 	return i;
 }
@@ -230,7 +269,7 @@ int fnat_laddr_add(struct fnat_net *fn, struct fnat_svc *svc,
 		   const struct fnat_laddr_range *range,
 		   struct netlink_ext_ack *ea)
 {
-	struct fnat_laddrs __rcu **slot = slot_of(fn, svc);
+	struct fnat_laddrs __rcu **slot = slot_of(fn, svc, range->af);
 	struct fnat_laddrs *old = current_set(fn, slot);
 	u32 had = old ? old->n : 0;
 	struct fnat_laddrs *set;
@@ -243,7 +282,10 @@ int fnat_laddr_add(struct fnat_net *fn, struct fnat_svc *svc,
 		return -EEXIST;
 	}
 	for (i = 0; i < range->n; i++) {
-		err = check(fn, nth(range, i).ip, ea);
+		union nf_inet_addr addr = fnat_addr_nth(range->af,
+							&range->first, i);
+
+		err = check(fn, range->af, &addr, ea);
 		if (err)
 			return err;
 	}
@@ -261,7 +303,8 @@ int fnat_laddr_add(struct fnat_net *fn, struct fnat_svc *svc,
 		return -ENOMEM;
 	below = fnat_laddrs_after(old, range->af, &range->first);
 	for (; set->n < range->n; set->n++) {
-		union nf_inet_addr addr = nth(range, set->n);
+		union nf_inet_addr addr = fnat_addr_nth(range->af,
+							&range->first, set->n);
 		struct fnat_laddr *l = find_or_make(fn, range->af, &addr);
 
 		err = PTR_ERR_OR_ZERO(l);
@@ -291,13 +334,13 @@ int fnat_laddr_del(struct fnat_net *fn, struct fnat_svc *svc,
 		   const struct fnat_laddr_range *range,
 		   struct netlink_ext_ack *ea)
 {
-	struct fnat_laddrs __rcu **slot = slot_of(fn, svc);
+	struct fnat_laddrs __rcu **slot = slot_of(fn, svc, range->af);
 	struct fnat_laddrs *old = current_set(fn, slot);
 	struct fnat_laddrs *set;
 	u32 i, found = 0;
 
 	for (i = 0; old && i < old->n; i++)
-		found += covers(range, old->v[i]->addr.ip);
+		found += covers(range, &old->v[i]->addr);
 	if (found != range->n) {
 		NL_SET_ERR_MSG(ea,
 			       "One of these is not in the list; nothing was removed");
@@ -307,11 +350,11 @@ int fnat_laddr_del(struct fnat_net *fn, struct fnat_svc *svc,
 	if (!set)
 		return -ENOMEM;
 	for (i = 0; i < old->n; i++)
-		if (!covers(range, old->v[i]->addr.ip))
+		if (!covers(range, &old->v[i]->addr))
 			set->v[set->n++] = old->v[i];
 
 	for (i = 0; i < old->n; i++)
-		if (covers(range, old->v[i]->addr.ip))
+		if (covers(range, &old->v[i]->addr))
 			fnat_laddr_put(fn, old->v[i]);
 	publish(fn, slot, set);
 	return 0;
@@ -334,6 +377,6 @@ const struct fnat_laddrs *fnat_laddrs_of(const struct fnat_svc *svc)
 	const struct fnat_laddrs *set = rcu_dereference(svc->laddrs);
 
 	if (!set || !set->n)
-		set = rcu_dereference(svc->fn->pool);
+		set = rcu_dereference(*fnat_laddrs_pool(svc->fn, svc->key.af));
 	return set && set->n ? set : NULL;
 }

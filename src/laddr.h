@@ -34,7 +34,7 @@ struct fnat_laddrs {
 	struct fnat_laddr	*v[];
 };
 
-/* A run of addresses, first to last. */
+/* A run of addresses, first to last; of IPv6 within a /64. */
 struct fnat_laddr_range {
 	union nf_inet_addr	first;
 	u32			n;		/* 1 .. FNAT_LADDR_RANGE_MAX */
@@ -42,10 +42,10 @@ struct fnat_laddr_range {
 };
 
 /*
- * The commands, for @svc or, if it is NULL, the default pool; caller holds
- * fn->cfg. All of @range or nothing. -EEXIST, -EBUSY, -ENOENT, -EINVAL,
- * -ENOMEM with
- * a sentence in @ea; a sentence with success is a warning.
+ * The commands, for @svc or, if it is NULL, the default pool of the range's
+ * family; caller holds fn->cfg. All of @range or nothing. -EEXIST, -EBUSY,
+ * -ENOENT, -EINVAL, -ENOMEM with a sentence in @ea; a sentence with success is
+ * a warning.
  */
 int fnat_laddr_add(struct fnat_net *fn, struct fnat_svc *svc,
 		   const struct fnat_laddr_range *range,
@@ -59,6 +59,13 @@ void fnat_laddrs_drop(struct fnat_net *fn, struct fnat_laddrs __rcu **slot);
 
 /* The set that serves @svc: its own or the pool; NULL if that is empty. RCU. */
 const struct fnat_laddrs *fnat_laddrs_of(const struct fnat_svc *svc);
+
+/* The default pool of family @af. Caller holds fn->cfg or RCU. */
+static inline struct fnat_laddrs __rcu **fnat_laddrs_pool(struct fnat_net *fn,
+							  u16 af)
+{
+	return &fn->pool[af == AF_INET6];
+}
 
 /* How many of @set (NULL: none) are not above @addr. */
 u32 fnat_laddrs_after(const struct fnat_laddrs *set, u16 af,

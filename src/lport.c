@@ -4,6 +4,7 @@
 #include <linux/slab.h>
 #include <net/tcp.h>
 
+#include "addr.h"
 #include "dest.h"
 #include "laddr.h"
 #include "lport.h"
@@ -206,9 +207,15 @@ static void warn_low(const struct fnat_lports *map)
 {
 	static DEFINE_RATELIMIT_STATE(once_a_minute, 60 * HZ, 1);
 
-	if (__ratelimit(&once_a_minute))
+	if (!__ratelimit(&once_a_minute))
+		return;
+	if (map->rs->af == AF_INET)
 		pr_notice("nine in ten ports of LIP %pI4 to %pI4:%u are taken: add LIPs\n",
 			  &map->laddr->addr.ip, &map->rs->addr.ip,
+			  ntohs(map->rs->port));
+	else
+		pr_notice("nine in ten ports of LIP %pI6c to [%pI6c]:%u are taken: add LIPs\n",
+			  &map->laddr->addr.in6, &map->rs->addr.in6,
 			  ntohs(map->rs->port));
 }
 
@@ -217,16 +224,32 @@ static __be16 port_at(const struct fnat_lports *map, u32 index)
 	return htons(map->first_port + fnat_shuffle(&map->order, index));
 }
 
+static u64 flow_hash(const struct fnat_net *fn, const struct fnat_lports *map,
+		     __be16 port)
+{
+	struct {
+		union nf_inet_addr	laddr;
+		union nf_inet_addr	raddr;
+		__be32			ports;
+		u32			pad;
+	} __aligned(SIPHASH_ALIGNMENT) flow = {
+		.laddr	= map->laddr->addr,
+		.raddr	= map->rs->addr,
+		.ports	= fnat_ports(port, map->rs->port),
+	};
+
+	if (map->rs->af == AF_INET)
+		return siphash_3u32((__force u32)flow.laddr.ip,
+				    (__force u32)flow.raddr.ip,
+				    (__force u32)flow.ports, &fn->isn_key);
+	return siphash(&flow, sizeof(flow), &fn->isn_key);
+}
+
 /* RFC 6528, with the clock that RFC 9293 3.4.1 asks for, only faster. */
 static u32 clock_isn(const struct fnat_net *fn, const struct fnat_lports *map,
 		     __be16 port)
 {
-	__be32 ports = fnat_ports(port, map->rs->port);
-	u64 h = siphash_3u32((__force u32)map->laddr->addr.ip,
-			     (__force u32)map->rs->addr.ip,
-			     (__force u32)ports, &fn->isn_key);
-
-	return (u32)h + (u32)(ktime_get_ns() >> 6);
+	return (u32)flow_hash(fn, map, port) + (u32)(ktime_get_ns() >> 6);
 }
 
 void fnat_lport_remember(struct fnat_net *fn, struct fnat_lports *map,
@@ -285,7 +308,7 @@ static bool try_laddr(struct fnat_net *fn, struct fnat_rs *rs,
 	lport->map = map;
 	lport->index = i;
 	lport->port = port_at(map, i);
-	lport->laddr = l->addr.ip;
+	lport->laddr = &l->addr;
 	if (rs->proto == IPPROTO_TCP)
 		lport->isn = first_seq(fn, map, lport);
 	atomic_inc(&l->conns);
@@ -311,8 +334,10 @@ bool fnat_lport_get(const struct fnat_pkt *p, struct fnat_dest *dest,
 	if (atomic_read(&dest->port_freed[which]) == freed)
 		return false;
 
-	start = hsiphash_3u32((__force u32)p->saddr.ip, (__force u32)p->ports,
-			      (__force u32)p->daddr.ip, &fn->conn_key);
+	start = hsiphash_3u32((__force u32)fnat_addr_fold(p->af, &p->saddr),
+			      (__force u32)p->ports,
+			      (__force u32)fnat_addr_fold(p->af, &p->daddr),
+			      &fn->conn_key);
 	for (i = 0; i < set->n; i++) {
 		struct fnat_laddr *l = set->v[(start + i) % set->n];
 

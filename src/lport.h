@@ -48,7 +48,7 @@ struct fnat_lport {
 	struct fnat_lports	*map;		/* with a reference to its LIP */
 	u16			index;		/* its place there */
 	__be16			port;
-	__be32			laddr;
+	const union nf_inet_addr *laddr;	/* that LIP's */
 	/*
 	 * Where TCP is to begin: keyed hash plus a clock of 64 ns (RFC 6528),
 	 * and above what the port sent last to this server.

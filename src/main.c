@@ -163,7 +163,8 @@ static void __net_exit net_exit(struct net *net)
 
 	mutex_lock(&fn->cfg);
 	fnat_svc_flush(fn);
-	fnat_laddrs_drop(fn, &fn->pool);
+	fnat_laddrs_drop(fn, &fn->pool[0]);
+	fnat_laddrs_drop(fn, &fn->pool[1]);
 	mutex_unlock(&fn->cfg);
 	fnat_est_exit(fn);
 	fnat_defence_exit(fn);

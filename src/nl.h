@@ -45,6 +45,9 @@ int fnat_nl_svc_key(const struct nlattr *attr, struct fnat_svc_key *key,
 struct fnat_svc *fnat_nl_svc(struct fnat_net *fn, const struct nlattr *attr,
 			     struct netlink_ext_ack *ea);
 
+/* 0, or -EAFNOSUPPORT with a sentence. */
+int fnat_nl_family(u16 af, struct netlink_ext_ack *ea);
+
 /* Reads an address of family @af (4 to 16 bytes). -EINVAL with a sentence. */
 int fnat_nl_addr(const struct nlattr *attr, u16 af, union nf_inet_addr *addr,
 		 struct netlink_ext_ack *ea);

@@ -20,9 +20,7 @@ const struct nla_policy fnat_conn_policy[FNAT_CONN_ATTR_MAX + 1] = {
 	[FNAT_CONN_ATTR_FWMARK]	= { .type = NLA_U32 },
 };
 
-enum { CLIENT, VIP, LIP, SERVER, ENDS };
-
-/* One of the four ends: CADDR, CPORT and so on, in the order of their numbers. */
+/* One of the ends: CADDR, CPORT and so on, in the order of enum fnat_end. */
 struct end {
 	union nf_inet_addr	addr;
 	__be16			port;
@@ -30,7 +28,8 @@ struct end {
 
 /* A connection, or a filter: then only what is set counts. */
 struct view {
-	struct end	end[ENDS];
+	struct end	end[FNAT_ENDS];
+	u16		af;
 	u8		proto;
 	u32		fwmark;
 };
@@ -39,8 +38,9 @@ struct filter {
 	struct view	wanted;
 	bool		has_proto;
 	bool		has_fwmark;
-	bool		has_addr[ENDS];
-	bool		has_port[ENDS];
+	bool		has_af;
+	bool		has_addr[FNAT_ENDS];
+	bool		has_port[FNAT_ENDS];
 };
 
 static int addr_attr(int end)
@@ -65,6 +65,7 @@ static int parse_end(struct nlattr **tb, int end, u16 af, struct filter *f,
 	f->has_addr[end] = addr;
 	if (!addr)
 		return 0;
+	f->has_af = true;
 	return fnat_nl_addr(addr, af, &f->wanted.end[end].addr, ea);
 }
 
@@ -84,46 +85,45 @@ static int parse_filter(const struct nlattr *attr, struct filter *f,
 		return err;
 	if (tb[FNAT_CONN_ATTR_AF])
 		af = nla_get_u16(tb[FNAT_CONN_ATTR_AF]);
-	if (af != AF_INET) {
-		NL_SET_ERR_MSG(ea, "Only IPv4 connections are supported");
-		return -EAFNOSUPPORT;
-	}
+	err = fnat_nl_family(af, ea);
+	if (err)
+		return err;
+	f->wanted.af = af;
+	f->has_af = tb[FNAT_CONN_ATTR_AF];
 	f->has_proto = tb[FNAT_CONN_ATTR_PROTO];
 	if (f->has_proto)
 		f->wanted.proto = nla_get_u8(tb[FNAT_CONN_ATTR_PROTO]);
 	f->has_fwmark = tb[FNAT_CONN_ATTR_FWMARK];
 	if (f->has_fwmark)
 		f->wanted.fwmark = nla_get_u32(tb[FNAT_CONN_ATTR_FWMARK]);
-	for (end = 0; end < ENDS && !err; end++)
+	for (end = 0; end < FNAT_ENDS && !err; end++)
 		err = parse_end(tb, end, af, f, ea);
 	return err;
 }
 
 static void look_at(struct view *v, struct fnat_dir *d)
 {
-	const struct fnat_dest *dest = fnat_dir_conn(d)->dest;
+	const struct fnat_conn *c = fnat_dir_conn(d);
+	int i;
 
-	memset(v, 0, sizeof(*v));
-	v->proto = d->proto;
-	v->fwmark = dest->svc->key.fwmark;
-	v->end[CLIENT].addr.ip = d->saddr;
-	v->end[CLIENT].port = fnat_sport(d->ports);
-	v->end[VIP].addr.ip = d->daddr;
-	v->end[VIP].port = fnat_dport(d->ports);
-	v->end[LIP].addr.ip = d->new_saddr;
-	v->end[LIP].port = fnat_sport(d->new_ports);
-	v->end[SERVER].addr.ip = d->new_daddr;
-	v->end[SERVER].port = fnat_dport(d->new_ports);
+	v->af = fnat_dir_af(d);
+	v->proto = fnat_dir_proto(d);
+	v->fwmark = c->dest->svc->key.fwmark;
+	for (i = 0; i < FNAT_ENDS; i++) {
+		v->end[i].addr = fnat_conn_addr(c, i);
+		v->end[i].port = fnat_conn_port(c, i);
+	}
 }
 
 static bool passes(const struct view *v, const struct filter *f)
 {
 	int i;
 
-	if ((f->has_proto && v->proto != f->wanted.proto) ||
+	if ((f->has_af && v->af != f->wanted.af) ||
+	    (f->has_proto && v->proto != f->wanted.proto) ||
 	    (f->has_fwmark && v->fwmark != f->wanted.fwmark))
 		return false;
-	for (i = 0; i < ENDS; i++) {
+	for (i = 0; i < FNAT_ENDS; i++) {
 		const struct end *want = &f->wanted.end[i];
 
 		if (f->has_addr[i] &&
@@ -141,7 +141,7 @@ static int put_conn(struct sk_buff *msg, const struct fnat_net *fn,
 	struct nlattr *nest = nla_nest_start(msg, FNAT_CMD_ATTR_CONN);
 	int i;
 
-	if (!nest || nla_put_u16(msg, FNAT_CONN_ATTR_AF, AF_INET) ||
+	if (!nest || nla_put_u16(msg, FNAT_CONN_ATTR_AF, v->af) ||
 	    nla_put_u8(msg, FNAT_CONN_ATTR_PROTO, v->proto) ||
 	    nla_put_string(msg, FNAT_CONN_ATTR_STATE,
 			   fnat_state_name(READ_ONCE(c->state))) ||
@@ -149,7 +149,7 @@ static int put_conn(struct sk_buff *msg, const struct fnat_net *fn,
 		return -EMSGSIZE;
 	if (v->fwmark && nla_put_u32(msg, FNAT_CONN_ATTR_FWMARK, v->fwmark))
 		return -EMSGSIZE;
-	for (i = 0; i < ENDS; i++)
+	for (i = 0; i < FNAT_ENDS; i++)
 		if (nla_put(msg, addr_attr(i), FNAT_ADDR_LEN,
 			    &v->end[i].addr) ||
 		    nla_put_be16(msg, port_attr(i), v->end[i].port))

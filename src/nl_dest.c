@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <net/sock.h>
 
+#include "addr.h"
 #include "nl.h"
 #include "pkt.h"
 
@@ -120,8 +121,8 @@ static int check_addr(struct fnat_net *fn, const struct request *req,
 {
 	bool ours;
 
-	if (fnat_addr4_unusable(req->addr.ip)) {
-		NL_SET_ERR_MSG(ea, "A real server must have a unicast address");
+	if (fnat_addr_unusable(req->svc->key.af, &req->addr)) {
+		NL_SET_ERR_MSG(ea, "A real server has a unicast address, not link-local");
 		return -EINVAL;
 	}
 	rcu_read_lock();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <net/sock.h>
 
+#include "addr.h"
 #include "laddr.h"
 #include "lport.h"
 #include "nl.h"
@@ -12,6 +13,24 @@ const struct nla_policy fnat_laddr_policy[FNAT_LADDR_ATTR_MAX + 1] = {
 					    .len = FNAT_ADDR_LEN },
 	[FNAT_LADDR_ATTR_AF]		= { .type = NLA_U16 },
 };
+
+/* How many @range is that ends with @last. */
+static int measure(struct fnat_laddr_range *range,
+		   const union nf_inet_addr *last, struct netlink_ext_ack *ea)
+{
+	u64 n = fnat_addr_number(range->af, last) -
+		fnat_addr_number(range->af, &range->first);
+
+	if (fnat_addr_cmp(range->af, last, &range->first) < 0 ||
+	    !fnat_addr_same_block(range->af, last, &range->first) ||
+	    n >= FNAT_LADDR_RANGE_MAX) {
+		NL_SET_ERR_MSG(ea,
+			       "A range runs up, over at most 4096 addresses, of one /64");
+		return -EINVAL;
+	}
+	range->n = n + 1;
+	return 0;
+}
 
 static int parse_range(const struct nlattr *attr,
 		       struct fnat_laddr_range *range,
@@ -32,11 +51,8 @@ static int parse_range(const struct nlattr *attr,
 	range->af = AF_INET;
 	if (tb[FNAT_LADDR_ATTR_AF])
 		range->af = nla_get_u16(tb[FNAT_LADDR_ATTR_AF]);
-	if (range->af != AF_INET) {
-		NL_SET_ERR_MSG(ea, "Only IPv4 local addresses are supported");
-		return -EAFNOSUPPORT;
-	}
-	err = fnat_nl_addr(tb[FNAT_LADDR_ATTR_ADDR], range->af, &range->first,
+	err = fnat_nl_family(range->af, ea) ?:
+	      fnat_nl_addr(tb[FNAT_LADDR_ATTR_ADDR], range->af, &range->first,
 			   ea);
 	if (err)
 		return err;
@@ -46,13 +62,17 @@ static int parse_range(const struct nlattr *attr,
 				   &last, ea);
 	if (err)
 		return err;
-	if (ntohl(last.ip) < ntohl(range->first.ip) ||
-	    ntohl(last.ip) - ntohl(range->first.ip) >= FNAT_LADDR_RANGE_MAX) {
-		NL_SET_ERR_MSG(ea, "A range runs upwards and names at most 4096 addresses");
-		return -EINVAL;
-	}
-	range->n = ntohl(last.ip) - ntohl(range->first.ip) + 1;
-	return 0;
+	return measure(range, &last, ea);
+}
+
+static int suits(const struct fnat_svc *svc,
+		 const struct fnat_laddr_range *range,
+		 struct netlink_ext_ack *ea)
+{
+	if (!svc || svc->key.af == range->af)
+		return 0;
+	NL_SET_ERR_MSG(ea, "A LIP is of its service's address family");
+	return -EINVAL;
 }
 
 /* Adds or deletes, for the service that is named or for the pool. */
@@ -74,7 +94,8 @@ static int change(struct genl_info *info,
 	mutex_lock(&fn->cfg);
 	if (attr)
 		svc = fnat_nl_svc(fn, attr, info->extack);
-	err = PTR_ERR_OR_ZERO(svc) ?: how(fn, svc, &range, info->extack);
+	err = PTR_ERR_OR_ZERO(svc) ?: suits(svc, &range, info->extack) ?:
+	      how(fn, svc, &range, info->extack);
 	mutex_unlock(&fn->cfg);
 	return err;
 }
@@ -169,43 +190,73 @@ static int put_laddr(struct sk_buff *msg, const struct fnat_net *fn,
 	return 0;
 }
 
-/* cb->args[0]: the last LIP that was sent, in host order, and one. */
+/* Where a dump is: behind the last LIP that was sent; of the pool, IPv4 first. */
+struct place {
+	union nf_inet_addr	last;
+	u16			af;	/* 0: nothing has been sent */
+};
+
+/* What is left of @set: 0, or -EMSGSIZE. */
+static int put_set(struct sk_buff *msg, struct netlink_callback *cb,
+		   const struct fnat_net *fn, const struct fnat_svc *svc,
+		   const struct fnat_laddrs *set)
+{
+	struct place *at = (struct place *)cb->ctx;
+	void *hdr;
+	u32 i = 0;
+
+	if (set && set->n && at->af == set->v[0]->af)
+		i = fnat_laddrs_after(set, at->af, &at->last);
+	for (; set && i < set->n; i++) {
+		hdr = fnat_nl_dump_start(msg, cb, FNAT_CMD_GET_LADDR);
+		if (!hdr)
+			return -EMSGSIZE;
+		if (put_svc(msg, svc) ||
+		    put_laddr(msg, fn, svc, set->v[i])) {
+			genlmsg_cancel(msg, hdr);
+			return -EMSGSIZE;
+		}
+		genlmsg_end(msg, hdr);
+		at->last = set->v[i]->addr;
+		at->af = set->v[i]->af;
+	}
+	return 0;
+}
+
+static int put_pool(struct sk_buff *msg, struct netlink_callback *cb,
+		    const struct fnat_net *fn)
+{
+	const struct place *at = (const struct place *)cb->ctx;
+	int err = 0;
+	int i;
+
+	for (i = at->af == AF_INET6; i < ARRAY_SIZE(fn->pool) && !err; i++)
+		err = put_set(msg, cb, fn, NULL,
+			      rcu_dereference_protected(fn->pool[i],
+							lockdep_is_held(&fn->cfg)));
+	return err;
+}
+
 int fnat_nl_dump_laddr(struct sk_buff *msg, struct netlink_callback *cb)
 {
 	const struct nlattr *attr = fnat_genl_dump_attrs(cb)[IPVS_CMD_ATTR_SERVICE];
 	struct fnat_net *fn = fnat_net(sock_net(msg->sk));
-	const struct fnat_laddrs *set;
-	union nf_inet_addr last = {};
 	struct fnat_svc *svc = NULL;
-	void *hdr;
 	int err;
-	u32 i;
 
 	mutex_lock(&fn->cfg);
 	if (attr)
 		svc = fnat_nl_svc(fn, attr, cb->extack);
 	err = PTR_ERR_OR_ZERO(svc);
-	if (err)
-		goto unlock;
-	set = rcu_dereference_protected(svc ? svc->laddrs : fn->pool,
-					lockdep_is_held(&fn->cfg));
-	if (cb->args[0])
-		last.ip = htonl(cb->args[0] - 1);
-	i = cb->args[0] ? fnat_laddrs_after(set, AF_INET, &last) : 0;
-	for (; set && i < set->n; i++) {
-		hdr = fnat_nl_dump_start(msg, cb, FNAT_CMD_GET_LADDR);
-		if (!hdr)
-			break;
-		if (put_svc(msg, svc) ||
-		    put_laddr(msg, fn, svc, set->v[i])) {
-			genlmsg_cancel(msg, hdr);
-			break;
-		}
-		genlmsg_end(msg, hdr);
-		cb->args[0] = (long)ntohl(set->v[i]->addr.ip) + 1;
+	if (!err) {
+		if (svc)
+			put_set(msg, cb, fn, svc,
+				rcu_dereference_protected(svc->laddrs,
+							  lockdep_is_held(&fn->cfg)));
+		else
+			put_pool(msg, cb, fn);
+		err = msg->len;
 	}
-	err = msg->len;
-unlock:
 	mutex_unlock(&fn->cfg);
 	return err;
 }

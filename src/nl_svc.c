@@ -2,6 +2,7 @@
 #include <linux/in.h>
 #include <net/sock.h>
 
+#include "addr.h"
 #include "nl.h"
 #include "pkt.h"
 #include "sched.h"
@@ -29,7 +30,8 @@ const struct nla_policy fnat_svc_policy[FNAT_SVC_ATTR_MAX + 1] = {
 int fnat_nl_addr(const struct nlattr *attr, u16 af, union nf_inet_addr *addr,
 		 struct netlink_ext_ack *ea)
 {
-	if (!attr || nla_len(attr) < (int)sizeof(addr->ip)) {
+	if (!attr || nla_len(attr) < (int)(af == AF_INET ? sizeof(addr->ip) :
+							   sizeof(addr->in6))) {
 		NL_SET_ERR_MSG_ATTR(ea, attr, "An address is missing or too short");
 		return -EINVAL;
 	}
@@ -39,6 +41,18 @@ int fnat_nl_addr(const struct nlattr *attr, u16 af, union nf_inet_addr *addr,
 	else
 		nla_memcpy(addr, attr, sizeof(*addr));
 	return 0;
+}
+
+int fnat_nl_family(u16 af, struct netlink_ext_ack *ea)
+{
+	if (af == AF_INET || (af == AF_INET6 && ipv6_mod_enabled()))
+		return 0;
+	if (af == AF_INET6)
+		NL_SET_ERR_MSG(ea,
+			       "IPv6 is disabled on this host (ipv6.disable=1)");
+	else
+		NL_SET_ERR_MSG(ea, "The families are IPv4 (2) and IPv6 (10)");
+	return -EAFNOSUPPORT;
 }
 
 /* What this module cannot do yet must not look as if it were done. */
@@ -78,10 +92,9 @@ int fnat_nl_svc_key(const struct nlattr *attr, struct fnat_svc_key *key,
 		return -EINVAL;
 	}
 	key->af = nla_get_u16(tb[IPVS_SVC_ATTR_AF]);
-	if (key->af != AF_INET) {
-		NL_SET_ERR_MSG(ea, "Only IPv4 services are supported");
-		return -EAFNOSUPPORT;
-	}
+	err = fnat_nl_family(key->af, ea);
+	if (err)
+		return err;
 	if (!tb[IPVS_SVC_ATTR_FWMARK])
 		return parse_address(tb, key, ea);
 	key->fwmark = nla_get_u32(tb[IPVS_SVC_ATTR_FWMARK]);
@@ -190,6 +203,11 @@ static int parse_opts(const struct fnat_svc_key *key, struct nlattr **tb,
 	      check_flags(key, opts, ea) ?: parse_ours(tb, opts, ea);
 	if (err)
 		return err;
+	if (key->af == AF_INET6 &&
+	    (!opts->netmask || (__force u32)opts->netmask > 128)) {
+		NL_SET_ERR_MSG(ea, "The netmask of an IPv6 service is a prefix length, 1 to 128");
+		return -EINVAL;
+	}
 	if (tb[IPVS_SVC_ATTR_PE_NAME] &&
 	    nla_len(tb[IPVS_SVC_ATTR_PE_NAME]) > 1) {
 		NL_SET_ERR_MSG(ea, "Persistence engines are not supported");
@@ -217,8 +235,9 @@ int fnat_nl_new_svc(struct sk_buff *skb, struct genl_info *info)
 	      parse_opts(&key, tb, &opts, info->extack);
 	if (err)
 		return err;
-	if (!key.fwmark && fnat_addr4_unusable(key.addr.ip)) {
-		NL_SET_ERR_MSG(info->extack, "A VIP must be a unicast address");
+	if (!key.fwmark && fnat_addr_unusable(key.af, &key.addr)) {
+		NL_SET_ERR_MSG(info->extack,
+			       "A VIP must be a unicast address, and not link-local");
 		return -EINVAL;
 	}
 	mutex_lock(&fn->cfg);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include "addr.h"
 #include "conn.h"
 #include "dest.h"
 #include "persist.h"
@@ -13,10 +14,12 @@ static struct fnat_pkt template_key(const struct fnat_svc *svc,
 	struct fnat_pkt key = {
 		.fn	= p->fn,
 		.l3mdev	= p->l3mdev,
+		.af	= p->af,
 		.proto	= FNAT_PROTO_TEMPLATE | svc->key.proto,
 	};
 
-	key.saddr.ip = p->saddr.ip & READ_ONCE(svc->opts.netmask);
+	key.saddr = fnat_addr_network(p->af, &p->saddr,
+				      READ_ONCE(svc->opts.netmask));
 	if (svc->key.fwmark) {
 		key.daddr.ip = htonl(svc->key.fwmark);
 	} else {

@@ -8,10 +8,12 @@
 
 #include <linux/in.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/netfilter.h>
 #include <linux/skbuff.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
+#include <net/ip.h>
 
 struct fnat_net;
 
@@ -23,6 +25,7 @@ enum {
 	FNAT_TH_ACK = 0x10,
 };
 
+/* TCP, UDP, ICMP or ICMPv6. */
 struct fnat_pkt {
 	struct sk_buff		*skb;
 	struct fnat_net		*fn;
@@ -34,7 +37,8 @@ struct fnat_pkt {
 	u16			af;
 	u8			proto;
 	u8			tcp_flags;	/* FNAT_TH_*; 0 unless TCP */
-	u16			thoff;		/* transport header, in skb->data */
+	u16			nhoff;		/* IP header, in skb->data */
+	u16			thoff;		/* transport header, likewise */
 	u16			thlen;		/* with TCP options */
 	u32			seq;		/* TCP, host order */
 	u32			ack;
@@ -43,11 +47,26 @@ struct fnat_pkt {
 };
 
 /*
- * Reads @skb, no fragment, into @p. False: not ours or not understood; the skb may have
- * been linearised further but is otherwise as it was.
+ * Reads @skb, no fragment, of the family that @state names, into @p. False: not
+ * ours or not understood; the skb may have been linearised further but is
+ * otherwise as it was.
  */
 bool fnat_pkt_parse(struct fnat_pkt *p, struct fnat_net *fn,
 		    struct sk_buff *skb, const struct nf_hook_state *state);
+
+/*
+ * Whether @skb, an IPv6 packet, is a fragment of one. What its extension
+ * headers hide is none.
+ */
+bool fnat_pkt_is_fragment6(struct sk_buff *skb);
+
+/*
+ * Reads into @quote the TCP or UDP packet that @p, an ICMP error, is about, of
+ * which there may be no more than RFC 792's eight bytes of transport header: thlen
+ * says how much, of 20 for TCP; ack is 0 and flags are if they are not there.
+ * False: there is none, or it makes no sense.
+ */
+bool fnat_pkt_quoted(struct fnat_pkt *quote, const struct fnat_pkt *p);
 
 /* Whether the transport checksum is right, or vouched for by the device. */
 bool fnat_pkt_intact(const struct fnat_pkt *p);
@@ -65,14 +84,11 @@ static inline struct udphdr *fnat_pkt_udp(const struct fnat_pkt *p)
 	return (struct udphdr *)(p->skb->data + p->thoff);
 }
 
-/*
- * Whether @addr can be nobody's in particular: "this network" (all of 0/8, not
- * only what the kernel calls so), multicast, broadcast.
- */
-static inline bool fnat_addr4_unusable(__be32 addr)
+/* Routers that @p may still pass, this one included. */
+static inline u8 fnat_pkt_ttl(const struct fnat_pkt *p)
 {
-	return ((__force u32)addr & (__force u32)htonl(0xff000000)) == 0 ||
-	       ipv4_is_multicast(addr) || ipv4_is_lbcast(addr);
+	return p->af == AF_INET ? ip_hdr(p->skb)->ttl :
+				  ipv6_hdr(p->skb)->hop_limit;
 }
 
 static inline __be16 fnat_sport(__be32 ports)

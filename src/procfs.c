@@ -71,7 +71,7 @@ static void conn_stop(struct seq_file *seq, void *v)
 
 static const char *proto_name(u8 proto)
 {
-	switch (proto & ~FNAT_PROTO_TEMPLATE) {
+	switch (proto & FNAT_PROTO_MASK) {
 	case IPPROTO_TCP:
 		return "TCP";
 	case IPPROTO_UDP:
@@ -79,6 +79,32 @@ static const char *proto_name(u8 proto)
 	default:
 		return "IP";	/* a template of a firewall mark */
 	}
+}
+
+/* An end of a connection as the stock format has it. */
+static void show_end(struct seq_file *seq, const struct fnat_conn *c,
+		     enum fnat_end end)
+{
+	union nf_inet_addr addr = fnat_conn_addr(c, end);
+
+	if (fnat_dir_af(&c->dir[FNAT_C2S]) == AF_INET6)
+		seq_printf(seq, "%pI6 ", &addr.in6);
+	else
+		seq_printf(seq, "%08X ", ntohl(addr.ip));
+	seq_printf(seq, "%04X ", ntohs(fnat_conn_port(c, end)));
+}
+
+/* The same for people. */
+static void show_end_plain(struct seq_file *seq, const struct fnat_conn *c,
+			   enum fnat_end end)
+{
+	union nf_inet_addr addr = fnat_conn_addr(c, end);
+
+	if (fnat_dir_af(&c->dir[FNAT_C2S]) == AF_INET6)
+		seq_printf(seq, "%-15pI6c ", &addr.in6);
+	else
+		seq_printf(seq, "%-15pI4 ", &addr.ip);
+	seq_printf(seq, "%-5u ", ntohs(fnat_conn_port(c, end)));
 }
 
 /* ipvsadm -Lc reads this with fixed buffers: the format is the stock one. */
@@ -92,12 +118,11 @@ static int conn_show(struct seq_file *seq, void *v)
 		return 0;
 	}
 	c = fnat_dir_conn(d);
-	seq_printf(seq, "%-3s %08X %04X %08X %04X %08X %04X %-11s %7u\n",
-		   proto_name(d->proto),
-		   ntohl(d->saddr), ntohs(fnat_sport(d->ports)),
-		   ntohl(d->daddr), ntohs(fnat_dport(d->ports)),
-		   ntohl(d->new_daddr), ntohs(fnat_dport(d->new_ports)),
-		   fnat_state_name(READ_ONCE(c->state)),
+	seq_printf(seq, "%-3s ", proto_name(d->proto));
+	show_end(seq, c, FNAT_END_CLIENT);
+	show_end(seq, c, FNAT_END_VIP);
+	show_end(seq, c, FNAT_END_SERVER);
+	seq_printf(seq, "%-11s %7u\n", fnat_state_name(READ_ONCE(c->state)),
 		   fnat_conn_left(fnat_seq_net(seq), c));
 	return 0;
 }
@@ -107,6 +132,7 @@ static int four_show(struct seq_file *seq, void *v)
 {
 	struct fnat_dir *d = v;
 	struct fnat_conn *c;
+	enum fnat_end end;
 
 	if (v == SEQ_START_TOKEN) {
 		seq_puts(seq, "Pro FromIP          FPrt  ToIP            TPrt  LocalIP         LPrt  DestIP          DPrt  State       Expires\n");
@@ -115,13 +141,10 @@ static int four_show(struct seq_file *seq, void *v)
 	c = fnat_dir_conn(d);
 	if (c->flags & FNAT_CONN_TEMPLATE)
 		return SEQ_SKIP;
-	seq_printf(seq, "%-3s %-15pI4 %-5u %-15pI4 %-5u %-15pI4 %-5u %-15pI4 %-5u %-11s %7u\n",
-		   proto_name(d->proto),
-		   &d->saddr, ntohs(fnat_sport(d->ports)),
-		   &d->daddr, ntohs(fnat_dport(d->ports)),
-		   &d->new_saddr, ntohs(fnat_sport(d->new_ports)),
-		   &d->new_daddr, ntohs(fnat_dport(d->new_ports)),
-		   fnat_state_name(READ_ONCE(c->state)),
+	seq_printf(seq, "%-3s ", proto_name(d->proto));
+	for (end = 0; end < FNAT_ENDS; end++)
+		show_end_plain(seq, c, end);
+	seq_printf(seq, "%-11s %7u\n", fnat_state_name(READ_ONCE(c->state)),
 		   fnat_conn_left(fnat_seq_net(seq), c));
 	return 0;
 }

@@ -40,19 +40,30 @@ static void svc_stop(struct seq_file *seq, void *v)
 	mutex_unlock(&fnat_seq_net(seq)->cfg);
 }
 
+static void show_addr(struct seq_file *seq, u16 af,
+		      const union nf_inet_addr *addr)
+{
+	if (af == AF_INET6)
+		seq_printf(seq, "[%pI6]", &addr->in6);
+	else
+		seq_printf(seq, "%08X", ntohl(addr->ip));
+}
+
 static void show_key(struct seq_file *seq, const struct fnat_svc *svc)
 {
 	const struct fnat_svc_opts *o = &svc->opts;
 	const char *ops = o->flags & IP_VS_SVC_F_ONEPACKET ? "ops " : "";
 
-	if (svc->key.fwmark)
+	if (svc->key.fwmark) {
 		seq_printf(seq, "FWM  %08X %s %s", svc->key.fwmark,
 			   o->sched->name, ops);
-	else
-		seq_printf(seq, "%s  %08X:%04X %s %s ",
-			   svc->key.proto == IPPROTO_TCP ? "TCP" : "UDP",
-			   ntohl(svc->key.addr.ip), ntohs(svc->key.port),
+	} else {
+		seq_printf(seq, "%s  ",
+			   svc->key.proto == IPPROTO_TCP ? "TCP" : "UDP");
+		show_addr(seq, svc->key.af, &svc->key.addr);
+		seq_printf(seq, ":%04X %s %s ", ntohs(svc->key.port),
 			   o->sched->name, ops);
+	}
 	if (o->flags & IP_VS_SVC_F_PERSISTENT)
 		seq_printf(seq, "persistent %d %08X\n", o->timeout * HZ,
 			   ntohl(o->netmask));
@@ -81,8 +92,10 @@ static int svc_show(struct seq_file *seq, void *v)
 	for (i = 0; set && i < set->n; i++) {
 		const struct fnat_dest *d = set->v[i];
 
-		seq_printf(seq, "  -> %08X:%04X      %-7s %-6d %-10d %-10d\n",
-			   ntohl(d->addr.ip), ntohs(d->port), "FullNat",
+		seq_puts(seq, "  -> ");
+		show_addr(seq, svc->key.af, &d->addr);
+		seq_printf(seq, ":%04X      %-7s %-6d %-10d %-10d\n",
+			   ntohs(d->port), "FullNat",
 			   d->opts.weight, atomic_read(&d->active),
 			   atomic_read(&d->inactive));
 	}

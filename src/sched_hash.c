@@ -10,6 +10,7 @@
 #include <linux/siphash.h>
 #include <linux/slab.h>
 
+#include "addr.h"
 #include "dest.h"
 #include "pkt.h"
 #include "sched.h"
@@ -55,7 +56,8 @@ static struct fnat_dest *by_source(const struct fnat_dests *set,
 {
 	u16 port = set->flags & IP_VS_SVC_F_SCHED2 ?
 		   ntohs(fnat_sport(p->ports)) : 0;
-	u32 first = slot(p->saddr.ip, port, 0);
+	__be32 addr = fnat_addr_fold(p->af, &p->saddr);
+	u32 first = slot(addr, port, 0);
 	struct fnat_dest *d = set->v[set->slot[first]];
 	u32 i;
 
@@ -66,7 +68,7 @@ static struct fnat_dest *by_source(const struct fnat_dests *set,
 	for (i = 0; i < set->sched->slots; i++) {
 		u32 try = (i + first) % set->sched->slots;
 
-		d = set->v[set->slot[slot(p->saddr.ip, port, try)]];
+		d = set->v[set->slot[slot(addr, port, try)]];
 		if (fnat_dest_available(d))
 			return d;
 	}
@@ -102,7 +104,8 @@ static struct fnat_dest *dh_pick(struct fnat_svc *svc,
 {
 	struct fnat_dest *d;
 
-	d = set->v[set->slot[hash_slot(p->daddr.ip, 0, 0)]];
+	d = set->v[set->slot[hash_slot(fnat_addr_fold(p->af, &p->daddr), 0,
+				       0)]];
 	return fnat_dest_available(d) ? d : NULL;
 }
 
@@ -145,7 +148,7 @@ static void mh_start(struct mh_walk *w, const struct fnat_dests *set)
 	for (i = 0; i < set->n; i++) {
 		const struct fnat_dest *d = set->v[i];
 		u16 port = ntohs(d->port);
-		__be32 addr = d->addr.ip;
+		__be32 addr = fnat_addr_fold(d->svc->key.af, &d->addr);
 
 		w[i].at = mh_hash(addr, port, 0, &mh_keys[0]) % MH_SLOTS;
 		w[i].skip = mh_hash(addr, port, 0, &mh_keys[1]) %

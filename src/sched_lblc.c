@@ -10,6 +10,7 @@
 #include <linux/hash.h>
 #include <linux/slab.h>
 
+#include "addr.h"
 #include "conn.h"
 #include "dest.h"
 #include "pkt.h"
@@ -28,7 +29,7 @@ struct member {
 
 struct entry {
 	struct hlist_node	node;
-	__be32			addr;
+	union nf_inet_addr	addr;
 	u32			used;		/* s; last packet */
 	u32			changed;	/* s; last member that came or went */
 	struct list_head	members;	/* one of lblc */
@@ -44,9 +45,12 @@ struct fnat_lblc {
 	struct hlist_head	tab[1 << TABLE_BITS];
 };
 
-static struct hlist_head *chain(struct fnat_lblc *l, __be32 addr)
+static struct hlist_head *chain(struct fnat_lblc *l,
+				const union nf_inet_addr *addr)
 {
-	return &l->tab[hash_32((__force u32)addr, TABLE_BITS)];
+	__be32 fold = fnat_addr_fold(l->svc->key.af, addr);
+
+	return &l->tab[hash_32((__force u32)fold, TABLE_BITS)];
 }
 
 static void leave(struct entry *e, struct member *m)
@@ -68,12 +72,12 @@ static void forget(struct fnat_lblc *l, struct entry *e)
 	l->n--;
 }
 
-static struct entry *find(struct fnat_lblc *l, __be32 addr)
+static struct entry *find(struct fnat_lblc *l, const union nf_inet_addr *addr)
 {
 	struct entry *e;
 
 	hlist_for_each_entry(e, chain(l, addr), node)
-		if (e->addr == addr)
+		if (nf_inet_addr_cmp(&e->addr, addr))
 			return e;
 	return NULL;
 }
@@ -121,8 +125,8 @@ static struct member *extreme(const struct entry *e, bool most)
 }
 
 /* @d joins @e, which is made for @addr if it is NULL; quietly not without memory. */
-static void join(struct fnat_lblc *l, struct entry *e, __be32 addr,
-		 struct fnat_dest *d)
+static void join(struct fnat_lblc *l, struct entry *e,
+		 const union nf_inet_addr *addr, struct fnat_dest *d)
 {
 	struct member *m;
 
@@ -139,7 +143,7 @@ static void join(struct fnat_lblc *l, struct entry *e, __be32 addr,
 			kfree(m);
 			return;
 		}
-		e->addr = addr;
+		e->addr = *addr;
 		INIT_LIST_HEAD(&e->members);
 		hlist_add_head(&e->node, chain(l, addr));
 		l->n++;
@@ -177,7 +181,7 @@ static struct fnat_dest *pick(struct fnat_svc *svc,
 	if (!l)
 		return fnat_sched_wlc(set);
 	spin_lock_bh(&l->lock);
-	e = find(l, p->daddr.ip);
+	e = find(l, &p->daddr);
 	if (e) {
 		e->used = fnat_now();
 		m = extreme(e, false);
@@ -192,7 +196,7 @@ static struct fnat_dest *pick(struct fnat_svc *svc,
 						  list));
 		/* One that is dying does not come to a new home. */
 		if (d && !l->dead && refcount_inc_not_zero(&d->refs)) {
-			join(l, e, p->daddr.ip, d);
+			join(l, e, &p->daddr, d);
 			fnat_dest_put(d);
 		}
 	}

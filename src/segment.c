@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/icmp.h>
+#include <linux/icmpv6.h>
 #include <net/icmp.h>
 #include <net/ip.h>
+#include <net/ip6_checksum.h>
+#include <net/ip6_route.h>
 #include <net/netfilter/nf_conntrack.h>
 #include <net/route.h>
 #include <net/tcp.h>
@@ -10,66 +13,132 @@
 #include "pkt.h"
 #include "segment.h"
 
-#define ICMP_MAX	576	/* RFC 1812 4.3.2.3 */
+/* Where a packet of ours goes, and what it carries. */
+struct envelope {
+	struct fnat_net			*fn;
+	const union nf_inet_addr	*saddr;
+	const union nf_inet_addr	*daddr;
+	u32				l3mdev;
+	u16				af;
+	u8				proto;
+};
 
-/*
- * An skb with a route and an IPv4 header, room for @len bytes behind it; or
- * an ERR_PTR.
- */
-static struct sk_buff *start(struct fnat_net *fn, __be32 saddr, __be32 daddr,
-			     u8 proto, u32 l3mdev, unsigned int len)
+/* The route, with a reference; or NULL. */
+static struct dst_entry *route(const struct envelope *e)
 {
 	struct flowi4 fl4 = {
-		.flowi4_l3mdev	= l3mdev,
-		.flowi4_proto	= proto,
+		.flowi4_l3mdev	= e->l3mdev,
+		.flowi4_proto	= e->proto,
 		.flowi4_flags	= FLOWI_FLAG_ANYSRC,
-		.saddr		= saddr,
-		.daddr		= daddr,
+		.saddr		= e->saddr->ip,
+		.daddr		= e->daddr->ip,
 	};
-	struct rtable *rt = ip_route_output_key(fn->net, &fl4);
-	struct sk_buff *skb;
-	struct iphdr *iph;
+	struct flowi6 fl6 = {
+		.flowi6_l3mdev	= e->l3mdev,
+		.flowi6_proto	= e->proto,
+		.flowi6_flags	= FLOWI_FLAG_ANYSRC,
+		.saddr		= e->saddr->in6,
+		.daddr		= e->daddr->in6,
+	};
+	struct dst_entry *dst;
+	struct rtable *rt;
 
-	if (IS_ERR(rt))
-		return ERR_CAST(rt);
-	skb = alloc_skb(LL_RESERVED_SPACE(rt->dst.dev) + sizeof(*iph) + len,
-			GFP_ATOMIC);
-	if (!skb) {
-		ip_rt_put(rt);
-		return ERR_PTR(-ENOMEM);
+	if (e->af == AF_INET) {
+		rt = ip_route_output_key(e->fn->net, &fl4);
+		return IS_ERR(rt) ? NULL : &rt->dst;
 	}
-	skb_dst_set(skb, &rt->dst);
+	dst = ip6_route_output(e->fn->net, NULL, &fl6);
+	if (!dst->error)
+		return dst;
+	dst_release(dst);
+	return NULL;
+}
+
+static void put_ip4(struct sk_buff *skb, const struct envelope *e)
+{
+	struct iphdr *iph = skb_put_zero(skb, sizeof(*iph));
+
 	skb->protocol = htons(ETH_P_IP);
-	nf_ct_set(skb, NULL, IP_CT_UNTRACKED);
-	skb_reserve(skb, LL_RESERVED_SPACE(rt->dst.dev));
-	skb_reset_network_header(skb);
-	iph = skb_put_zero(skb, sizeof(*iph));
 	iph->version = 4;
 	iph->ihl = sizeof(*iph) / 4;
 	iph->frag_off = htons(IP_DF);
-	iph->ttl = ip4_dst_hoplimit(&rt->dst);
-	iph->protocol = proto;
-	iph->saddr = saddr;
-	iph->daddr = daddr;
+	iph->ttl = ip4_dst_hoplimit(skb_dst(skb));
+	iph->protocol = e->proto;
+	iph->saddr = e->saddr->ip;
+	iph->daddr = e->daddr->ip;
+}
+
+static void put_ip6(struct sk_buff *skb, const struct envelope *e)
+{
+	struct ipv6hdr *ip6h = skb_put_zero(skb, sizeof(*ip6h));
+
+	skb->protocol = htons(ETH_P_IPV6);
+	ip6h->version = 6;
+	ip6h->hop_limit = ip6_dst_hoplimit(skb_dst(skb));
+	ip6h->nexthdr = e->proto;
+	ip6h->saddr = e->saddr->in6;
+	ip6h->daddr = e->daddr->in6;
+}
+
+/* An skb with a route and an IP header, room for @len bytes behind it; NULL. */
+static struct sk_buff *start(const struct envelope *e, unsigned int len)
+{
+	struct dst_entry *dst = route(e);
+	struct sk_buff *skb;
+
+	if (!dst)
+		return NULL;
+	skb = alloc_skb(LL_RESERVED_SPACE(dst->dev) + sizeof(struct ipv6hdr) +
+			len, GFP_ATOMIC);
+	if (!skb) {
+		dst_release(dst);
+		return NULL;
+	}
+	skb_dst_set(skb, dst);
+	nf_ct_set(skb, NULL, IP_CT_UNTRACKED);
+	skb_reserve(skb, LL_RESERVED_SPACE(dst->dev));
+	skb_reset_network_header(skb);
+	if (e->af == AF_INET)
+		put_ip4(skb, e);
+	else
+		put_ip6(skb, e);
 	skb_set_transport_header(skb, skb->len);
 	return skb;
 }
 
-/* ip_local_out() fills in what is left of the header. */
-static int finish(struct fnat_net *fn, struct sk_buff *skb)
+/* The stack fills in what is left of the header. */
+static int finish(const struct envelope *e, struct sk_buff *skb)
 {
-	return ip_local_out(fn->net, NULL, skb);
+	if (e->af == AF_INET)
+		return ip_local_out(e->fn->net, NULL, skb);
+	return ip6_local_out(e->fn->net, NULL, skb);
+}
+
+/* Of the pseudo header, for a sum over @len bytes that adds up to @sum so far. */
+static __sum16 pseudo_sum(const struct envelope *e, unsigned int len, __wsum sum)
+{
+	if (e->af == AF_INET)
+		return csum_tcpudp_magic(e->saddr->ip, e->daddr->ip, len,
+					 e->proto, sum);
+	return csum_ipv6_magic(&e->saddr->in6, &e->daddr->in6, len, e->proto,
+			       sum);
 }
 
 int fnat_segment_send(struct fnat_net *fn, const struct fnat_segment *s)
 {
-	struct sk_buff *skb;
+	const struct envelope e = {
+		.fn	= fn,
+		.saddr	= s->saddr,
+		.daddr	= s->daddr,
+		.l3mdev	= s->l3mdev,
+		.af	= s->af,
+		.proto	= IPPROTO_TCP,
+	};
+	struct sk_buff *skb = start(&e, sizeof(struct tcphdr));
 	struct tcphdr *th;
 
-	skb = start(fn, s->saddr, s->daddr, IPPROTO_TCP, s->l3mdev,
-		    sizeof(*th));
-	if (IS_ERR(skb))
-		return PTR_ERR(skb);
+	if (!skb)
+		return -ENOBUFS;
 	th = skb_put_zero(skb, sizeof(*th));
 	*(__be32 *)th = s->ports;
 	th->seq = htonl(s->seq);
@@ -77,33 +146,126 @@ int fnat_segment_send(struct fnat_net *fn, const struct fnat_segment *s)
 	th->doff = sizeof(*th) / 4;
 	tcp_flag_byte(th) = s->flags;
 
-	th->check = ~tcp_v4_check(sizeof(*th), s->saddr, s->daddr, 0);
+	th->check = ~pseudo_sum(&e, sizeof(*th), 0);
 	skb->ip_summed = CHECKSUM_PARTIAL;
 	skb->csum_start = (unsigned char *)th - skb->head;
 	skb->csum_offset = offsetof(struct tcphdr, check);
-	return finish(fn, skb);
+	return finish(&e, skb);
 }
 
-int fnat_icmp_send(const struct fnat_pkt *p, u8 type, u8 code, u32 info)
+/* An error as the two families number it. */
+static const struct {
+	u8	type4, code4;
+	u8	type6, code6;
+} errors[] = {
+	[FNAT_ICMP_UNREACH] = { ICMP_DEST_UNREACH, ICMP_PORT_UNREACH,
+				ICMPV6_DEST_UNREACH, ICMPV6_PORT_UNREACH },
+	[FNAT_ICMP_TTL] = { ICMP_TIME_EXCEEDED, ICMP_EXC_TTL,
+			    ICMPV6_TIME_EXCEED, ICMPV6_EXC_HOPLIMIT },
+	[FNAT_ICMP_TOO_BIG] = { ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED,
+				ICMPV6_PKT_TOOBIG, 0 },
+};
+
+/* Both headers begin alike: type, code, checksum, and 32 bits of the error's. */
+static_assert(sizeof(struct icmphdr) == sizeof(struct icmp6hdr));
+
+/* Of an error message, all headers included. */
+static unsigned int icmp_max(u16 af)
 {
+	return af == AF_INET ? 576 : IPV6_MIN_MTU;
+}
+
+int fnat_icmp_send(const struct fnat_pkt *p, enum fnat_icmp_error error,
+		   u32 mtu)
+{
+	bool v4 = p->af == AF_INET;
+	const struct envelope e = {
+		.fn	= p->fn,
+		.saddr	= &p->daddr,
+		.daddr	= &p->saddr,
+		.l3mdev	= p->l3mdev,
+		.af	= p->af,
+		.proto	= v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6,
+	};
 	unsigned int quoted = min_t(unsigned int, p->skb->len,
-				    ICMP_MAX - sizeof(struct iphdr) -
-				    sizeof(struct icmphdr));
+				    icmp_max(p->af) - sizeof(struct icmphdr) -
+				    (v4 ? sizeof(struct iphdr) :
+					  sizeof(struct ipv6hdr)));
 	struct icmphdr *icmph;
 	struct sk_buff *skb;
+	__wsum sum;
 
-	skb = start(p->fn, p->daddr.ip, p->saddr.ip, IPPROTO_ICMP, p->l3mdev,
-		    sizeof(*icmph) + quoted);
-	if (IS_ERR(skb))
-		return PTR_ERR(skb);
+	skb = start(&e, sizeof(*icmph) + quoted);
+	if (!skb)
+		return -ENOBUFS;
 	icmph = skb_put_zero(skb, sizeof(*icmph));
-	icmph->type = type;
-	icmph->code = code;
-	icmph->un.gateway = htonl(info);
+	icmph->type = v4 ? errors[error].type4 : errors[error].type6;
+	icmph->code = v4 ? errors[error].code4 : errors[error].code6;
+	icmph->un.gateway = htonl(mtu);
 	if (skb_copy_bits(p->skb, 0, skb_put(skb, quoted), quoted)) {
 		kfree_skb(skb);
 		return -EINVAL;
 	}
-	icmph->checksum = ip_compute_csum(icmph, sizeof(*icmph) + quoted);
-	return finish(p->fn, skb);
+	sum = csum_partial(icmph, sizeof(*icmph) + quoted, 0);
+	icmph->checksum = v4 ? csum_fold(sum) :
+			       pseudo_sum(&e, sizeof(*icmph) + quoted, sum);
+	return finish(&e, skb);
+}
+
+/* Addresses swapped, and as many routers to pass as a packet of our own. */
+static void turn_ip(const struct fnat_pkt *p)
+{
+	struct ipv6hdr *ip6h = ipv6_hdr(p->skb);
+	struct iphdr *iph = ip_hdr(p->skb);
+
+	if (p->af == AF_INET) {
+		iph->saddr = p->daddr.ip;
+		iph->daddr = p->saddr.ip;
+		iph->ttl = ip4_dst_hoplimit(skb_dst(p->skb));
+		memset(IPCB(p->skb), 0, sizeof(*IPCB(p->skb)));
+	} else {
+		ip6h->saddr = p->daddr.in6;
+		ip6h->daddr = p->saddr.in6;
+		ip6h->hop_limit = ip6_dst_hoplimit(skb_dst(p->skb));
+		memset(IP6CB(p->skb), 0, sizeof(*IP6CB(p->skb)));
+	}
+}
+
+unsigned int fnat_echo_reply(const struct fnat_pkt *p)
+{
+	const struct envelope e = {
+		.fn	= p->fn,
+		.saddr	= &p->daddr,
+		.daddr	= &p->saddr,
+		.l3mdev	= p->l3mdev,
+		.af	= p->af,
+		.proto	= p->proto,
+	};
+	struct sk_buff *skb = p->skb;
+	struct icmphdr *icmph;
+	struct dst_entry *dst;
+	__be16 before, after;
+
+	if (skb_ensure_writable(skb, p->thoff + p->thlen))
+		return fnat_drop(p, FNAT_DROP_MEMORY);
+	dst = route(&e);
+	if (!dst)
+		return fnat_drop(p, FNAT_DROP_NO_ROUTE);
+	skb_orphan(skb);
+	skb_clear_tstamp(skb);
+	skb_dst_drop(skb);
+	skb_dst_set(skb, dst);
+	nf_reset_ct(skb);
+	nf_ct_set(skb, NULL, IP_CT_UNTRACKED);
+	turn_ip(p);
+
+	icmph = (struct icmphdr *)(skb->data + p->thoff);
+	before = *(__be16 *)icmph;
+	icmph->type = p->af == AF_INET ? ICMP_ECHOREPLY : ICMPV6_ECHO_REPLY;
+	after = *(__be16 *)icmph;
+	csum_replace2(&icmph->checksum, before, after);
+	skb->ip_summed = CHECKSUM_NONE;
+	fnat_count(p->fn, FNAT_EV_ECHO);
+	finish(&e, skb);
+	return NF_STOLEN;
 }

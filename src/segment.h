@@ -5,14 +5,17 @@
 #ifndef FNAT_SEGMENT_H
 #define FNAT_SEGMENT_H
 
+#include <linux/netfilter.h>
 #include <linux/types.h>
 
+struct fnat_net;
 struct fnat_pkt;
 
 /* A TCP segment without payload or options, from @saddr to @daddr. */
 struct fnat_segment {
-	__be32	saddr;
-	__be32	daddr;
+	const union nf_inet_addr *saddr;
+	const union nf_inet_addr *daddr;
+	u16	af;
 	__be32	ports;		/* source, then destination */
 	u32	l3mdev;		/* VRF to route it in, or 0 */
 	u32	seq;
@@ -23,10 +26,24 @@ struct fnat_segment {
 /* Both send through LOCAL_OUT. 0, -ENOMEM or no route. BH off or process. */
 int fnat_segment_send(struct fnat_net *fn, const struct fnat_segment *s);
 
+enum fnat_icmp_error {
+	FNAT_ICMP_UNREACH,	/* nobody at that port */
+	FNAT_ICMP_TTL,
+	FNAT_ICMP_TOO_BIG,
+};
+
 /*
  * An ICMP error about @p to its sender, from the address it was sent to
- * (RFC 792; as much of @p as RFC 1812 4.3.2.3 lets in). @info: the MTU, or 0.
+ * (RFC 792, RFC 4443; as much of @p as RFC 1812 4.3.2.3 and RFC 4443 2.4 let
+ * in). @mtu: of what is too big, or 0.
  */
-int fnat_icmp_send(const struct fnat_pkt *p, u8 type, u8 code, u32 info);
+int fnat_icmp_send(const struct fnat_pkt *p, enum fnat_icmp_error error,
+		   u32 mtu);
+
+/*
+ * Turns @p, an echo request with a good checksum, round and sends it back. The
+ * verdict for netfilter: drops are counted, and the skb is gone otherwise.
+ */
+unsigned int fnat_echo_reply(const struct fnat_pkt *p);
 
 #endif /* FNAT_SEGMENT_H */

@@ -37,6 +37,10 @@ static const char * const event_names[FNAT_EV_MAX] = {
 	[FNAT_EV_LOCAL]		= "xmit_local",
 	[FNAT_EV_PORT_CLASH]	= "fullnat_port_clash",
 	[FNAT_EV_DROP_ENTRY]	= "drop_entry",
+	[FNAT_EV_EXPIRE_RST]	= "conn_expire_rst",
+	[FNAT_EV_REASSEMBLED]	= "reassembled",
+	[FNAT_EV_ICMP_ERROR]	= "icmp_translated",
+	[FNAT_EV_ECHO]		= "vip_echo",
 };
 
 int fnat_stats_init(struct fnat_stats *s)

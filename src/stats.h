@@ -50,6 +50,10 @@ enum fnat_event {
 	FNAT_EV_LOCAL,		/* the real server is this host */
 	FNAT_EV_PORT_CLASH,	/* a port that another dest's map gave out, too */
 	FNAT_EV_DROP_ENTRY,	/* connections that drop_entry ended */
+	FNAT_EV_EXPIRE_RST,	/* RSTs to ends of what expired */
+	FNAT_EV_REASSEMBLED,	/* packets that came in fragments */
+	FNAT_EV_ICMP_ERROR,	/* translated, about packets of connections */
+	FNAT_EV_ECHO,		/* echo to a VIP, answered */
 	FNAT_EV_MAX
 };
 

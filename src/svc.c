@@ -70,14 +70,22 @@ struct fnat_svc *fnat_svc_marked(const struct fnat_pkt *p)
 	return fnat_svc_find(p->fn, &key);
 }
 
-/* One more, or one less, of the kinds that packets ask about. */
-static void count_kind(struct fnat_net *fn, const struct fnat_svc_key *key,
-		       int n)
+bool fnat_svc_has_mark(const struct fnat_net *fn, u16 af, u32 mark)
 {
-	if (key->fwmark)
-		atomic_add(n, &fn->nr_marks);
-	else if (!key->port)
+	const struct fnat_svc_key key = { .af = af, .fwmark = mark };
+
+	return fnat_svc_find(fn, &key);
+}
+
+/* One more, or one less: of all, and of the kinds that packets ask about. */
+static void count(struct fnat_net *fn, const struct fnat_svc_key *key, int n)
+{
+	atomic_add(n, &fn->nr_svcs);
+	fnat_hook_count(fn, key->af, key->fwmark, n);
+	if (!key->fwmark && !key->port)
 		atomic_add(n, &fn->nr_catchall);
+	if (n < 0)
+		fnat_net_reap(fn);
 }
 
 static void free_rcu(struct rcu_head *head)
@@ -102,9 +110,7 @@ void fnat_svc_put(struct fnat_svc *svc)
 	if (!svc->key.fwmark)
 		fnat_addrset_del(&fn->addrs, FNAT_ADDR_VIP, svc->key.af,
 				 &svc->key.addr);
-	count_kind(fn, &svc->key, -1);
-	if (atomic_dec_and_test(&fn->nr_svcs) || svc->key.fwmark)
-		fnat_net_reap(fn);
+	count(fn, &svc->key, -1);
 	call_rcu(&svc->rcu, free_rcu);
 }
 
@@ -130,8 +136,7 @@ int fnat_svc_add(struct fnat_net *fn, const struct fnat_svc_key *key,
 	if (fnat_svc_find(fn, key))
 		return -EEXIST;
 	/* Counted first: the reaper takes hooks away when there are none. */
-	atomic_inc(&fn->nr_svcs);
-	count_kind(fn, key, 1);
+	count(fn, key, 1);
 	err = fnat_net_start(fn);
 	if (err)
 		goto uncount;
@@ -174,9 +179,7 @@ exit_stats:
 free_svc:
 	kfree(svc);
 uncount:
-	count_kind(fn, key, -1);
-	if (atomic_dec_and_test(&fn->nr_svcs) || key->fwmark)
-		fnat_net_reap(fn);
+	count(fn, key, -1);
 	return err;
 }
 

@@ -35,7 +35,8 @@ struct fnat_svc_opts {
 	const struct fnat_sched	*sched;
 	u32			flags;		/* of FNAT_SVC_FLAGS */
 	u32			timeout;	/* s, of persistence */
-	__be32			netmask;	/* clients that it holds together */
+	/* Clients that it holds together; see fnat_addr_network(). */
+	__be32			netmask;
 	u32			est_timeout;	/* s; 0: the namespace's */
 };
 
@@ -76,6 +77,9 @@ struct fnat_svc *fnat_svc_find(const struct fnat_net *fn,
  */
 struct fnat_svc *fnat_svc_of(const struct fnat_pkt *p);
 struct fnat_svc *fnat_svc_marked(const struct fnat_pkt *p);
+
+/* Whether there is a service of family @af by @mark. RCU. */
+bool fnat_svc_has_mark(const struct fnat_net *fn, u16 af, u32 mark);
 
 static inline bool fnat_svc_has(const struct fnat_svc *svc, u32 flag)
 {

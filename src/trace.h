@@ -11,6 +11,7 @@
 
 #include <linux/tracepoint.h>
 
+#include "addr.h"
 #include "conn.h"
 #include "pkt.h"
 #include "stats.h"
@@ -27,8 +28,8 @@ TRACE_EVENT(fnat_drop,
 			     __field(u16, sport)
 			     __field(u16, dport)
 			     __field(u32, mark)
-			     __array(u8, saddr, 4)
-			     __array(u8, daddr, 4)
+			     __array(u8, src, sizeof(struct sockaddr_in6))
+			     __array(u8, dst, sizeof(struct sockaddr_in6))
 			     __array(char, reason, FNAT_TRACE_NAME)),
 	    TP_fast_assign(__entry->skbaddr = p->skb;
 			   __entry->proto = p->proto;
@@ -36,13 +37,15 @@ TRACE_EVENT(fnat_drop,
 			   __entry->sport = ntohs(fnat_sport(p->ports));
 			   __entry->dport = ntohs(fnat_dport(p->ports));
 			   __entry->mark = p->skb->mark;
-			   memcpy(__entry->saddr, &p->saddr.ip, 4);
-			   memcpy(__entry->daddr, &p->daddr.ip, 4);
+			   fnat_addr_sockaddr(__entry->src, p->af, &p->saddr,
+					      fnat_sport(p->ports));
+			   fnat_addr_sockaddr(__entry->dst, p->af, &p->daddr,
+					      fnat_dport(p->ports));
 			   strscpy(__entry->reason, fnat_event_name(why), FNAT_TRACE_NAME);),
-	    TP_printk("reason=%s proto=%u %pI4:%u > %pI4:%u tcp_flags=0x%02x mark=%u skbaddr=%p",
-		      __entry->reason, __entry->proto, __entry->saddr,
-		      __entry->sport, __entry->daddr, __entry->dport,
-		      __entry->tcp_flags, __entry->mark, __entry->skbaddr)
+	    TP_printk("reason=%s proto=%u %pISpc > %pISpc tcp_flags=0x%02x mark=%u skbaddr=%p",
+		      __entry->reason, __entry->proto, __entry->src,
+		      __entry->dst, __entry->tcp_flags, __entry->mark,
+		      __entry->skbaddr)
 );
 
 /* A connection: its four ends, the client's and the VIP's first. */
@@ -55,33 +58,32 @@ DECLARE_EVENT_CLASS(fnat_conn,
 				     __field(u16, vport)
 				     __field(u16, lport)
 				     __field(u16, dport)
-				     __array(u8, caddr, 4)
-				     __array(u8, vaddr, 4)
-				     __array(u8, laddr, 4)
-				     __array(u8, daddr, 4)
+				     __array(u8, client, sizeof(struct sockaddr_in6))
+				     __array(u8, vip, sizeof(struct sockaddr_in6))
+				     __array(u8, lip, sizeof(struct sockaddr_in6))
+				     __array(u8, server, sizeof(struct sockaddr_in6))
 				     __array(char, old, FNAT_TRACE_NAME)
 				     __array(char, state, FNAT_TRACE_NAME)),
 		    TP_fast_assign(const struct fnat_dir *d = &c->dir[FNAT_C2S];
 
 				   __entry->conn = c;
-				   __entry->proto = d->proto & ~FNAT_PROTO_TEMPLATE;
+				   __entry->proto = fnat_dir_proto(d);
 				   __entry->cport = ntohs(fnat_sport(d->ports));
 				   __entry->vport = ntohs(fnat_dport(d->ports));
 				   __entry->lport = ntohs(fnat_sport(d->new_ports));
 				   __entry->dport = ntohs(fnat_dport(d->new_ports));
-				   memcpy(__entry->caddr, &d->saddr, 4);
-				   memcpy(__entry->vaddr, &d->daddr, 4);
-				   memcpy(__entry->laddr, &d->new_saddr, 4);
-				   memcpy(__entry->daddr, &d->new_daddr, 4);
+				   fnat_conn_sockaddr(__entry->client, c, FNAT_END_CLIENT);
+				   fnat_conn_sockaddr(__entry->vip, c, FNAT_END_VIP);
+				   fnat_conn_sockaddr(__entry->lip, c, FNAT_END_LIP);
+				   fnat_conn_sockaddr(__entry->server, c, FNAT_END_SERVER);
 				   strscpy(__entry->old, fnat_state_name(c->state),
 					   FNAT_TRACE_NAME);
 				   strscpy(__entry->state, fnat_state_name(state),
 					   FNAT_TRACE_NAME);),
-		    TP_printk("conn=%p proto=%u %pI4:%u > %pI4:%u, %pI4:%u > %pI4:%u %s > %s",
-			      __entry->conn, __entry->proto, __entry->caddr,
-			      __entry->cport, __entry->vaddr, __entry->vport,
-			      __entry->laddr, __entry->lport, __entry->daddr,
-			      __entry->dport, __entry->old, __entry->state)
+		    TP_printk("conn=%p proto=%u %pISpc > %pISpc, %pISpc > %pISpc %s > %s",
+			      __entry->conn, __entry->proto, __entry->client,
+			      __entry->vip, __entry->lip, __entry->server,
+			      __entry->old, __entry->state)
 );
 
 DEFINE_EVENT(fnat_conn, fnat_conn_new,

@@ -18,8 +18,7 @@ static __wsum changed(__be32 from, __be32 to)
 	return csum_sub((__force __wsum)to, (__force __wsum)from);
 }
 
-/* Addresses and TTL. Returns what that changes in a pseudo header. */
-static __wsum xlate_ip(const struct fnat_pkt *p, const struct fnat_dir *d)
+static __wsum xlate_ip4(const struct fnat_pkt *p, const struct fnat_dir *d)
 {
 	struct iphdr *iph = ip_hdr(p->skb);
 	__wsum diff = csum_add(changed(iph->saddr, d->new_saddr),
@@ -30,6 +29,24 @@ static __wsum xlate_ip(const struct fnat_pkt *p, const struct fnat_dir *d)
 	csum_replace_by_diff(&iph->check, diff);
 	ip_decrease_ttl(iph);
 	return diff;
+}
+
+/* IPv6 has no checksum in its header. */
+static __wsum xlate_ip6(const struct fnat_pkt *p, const struct fnat_dir *d)
+{
+	struct ipv6hdr *ip6h = ipv6_hdr(p->skb);
+	const int len = 2 * sizeof(struct in6_addr);
+	__wsum before = csum_partial(&ip6h->saddr, len, 0);
+
+	ip6h->saddr = *fnat_dir_end6(d, FNAT_END_LIP);
+	ip6h->daddr = *fnat_dir_end6(d, FNAT_END_SERVER);
+	ip6h->hop_limit--;
+	return csum_sub(csum_partial(&ip6h->saddr, len, 0), before);
+}
+
+__wsum fnat_xlate_ip(const struct fnat_pkt *p, const struct fnat_dir *d)
+{
+	return p->af == AF_INET ? xlate_ip4(p, d) : xlate_ip6(p, d);
 }
 
 static void fix_check(const struct sk_buff *skb, __sum16 *check, __wsum pseudo,
@@ -114,7 +131,7 @@ int fnat_xlate(const struct fnat_pkt *p, const struct fnat_dir *d)
 
 	if (skb_ensure_writable(p->skb, len))
 		return -ENOMEM;
-	pseudo = xlate_ip(p, d);
+	pseudo = fnat_xlate_ip(p, d);
 	if (p->proto == IPPROTO_TCP)
 		xlate_tcp(p, d, pseudo);
 	else

@@ -5,6 +5,8 @@
 #ifndef FNAT_XLATE_H
 #define FNAT_XLATE_H
 
+#include <linux/types.h>
+
 struct fnat_dir;
 struct fnat_pkt;
 
@@ -14,5 +16,11 @@ struct fnat_pkt;
  * anyone who expects the packet that came in. @p describes that one still.
  */
 int fnat_xlate(const struct fnat_pkt *p, const struct fnat_dir *d);
+
+/*
+ * Turns only addresses and TTL of @p, which is writable. Returns what that
+ * changes in a pseudo header.
+ */
+__wsum fnat_xlate_ip(const struct fnat_pkt *p, const struct fnat_dir *d);
 
 #endif /* FNAT_XLATE_H */

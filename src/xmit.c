@@ -11,17 +11,19 @@
 #include <linux/netfilter.h>
 #include <net/arp.h>
 #include <net/ip.h>
+#include <net/ip6_route.h>
 #include <net/l3mdev.h>
 #include <net/lwtunnel.h>
 #include <net/netfilter/nf_conntrack.h>
 #include <net/route.h>
 
 #include "conn.h"
+#include "frag.h"
 #include "pkt.h"
 #include "xmit.h"
 
-static struct rtable *lookup(const struct fnat_pkt *p,
-			     const struct fnat_dir *d, u32 l3mdev)
+static struct dst_entry *lookup4(const struct fnat_pkt *p,
+				 const struct fnat_dir *d, u32 l3mdev)
 {
 	struct flowi4 fl4 = {
 		.flowi4_l3mdev	= l3mdev,
@@ -35,62 +37,94 @@ static struct rtable *lookup(const struct fnat_pkt *p,
 		.fl4_sport	= fnat_sport(d->new_ports),
 		.fl4_dport	= fnat_dport(d->new_ports),
 	};
+	struct rtable *rt = ip_route_output_key(p->fn->net, &fl4);
 
-	return ip_route_output_key(p->fn->net, &fl4);
+	if (IS_ERR(rt))
+		return NULL;
+	if (rt->rt_type == RTN_UNICAST || rt->rt_type == RTN_LOCAL)
+		return &rt->dst;
+	ip_rt_put(rt);
+	return NULL;
+}
+
+static struct dst_entry *lookup6(const struct fnat_pkt *p,
+				 const struct fnat_dir *d, u32 l3mdev)
+{
+	struct flowi6 fl6 = {
+		.flowi6_l3mdev	= l3mdev,
+		.flowi6_mark	= p->skb->mark,
+		.flowlabel	= ip6_flowinfo(ipv6_hdr(p->skb)) &
+				  IPV6_TCLASS_MASK,
+		.flowi6_proto	= p->proto,
+		.flowi6_flags	= FLOWI_FLAG_ANYSRC,
+		.saddr		= *fnat_dir_end6(d, FNAT_END_LIP),
+		.daddr		= *fnat_dir_end6(d, FNAT_END_SERVER),
+		.fl6_sport	= fnat_sport(d->new_ports),
+		.fl6_dport	= fnat_dport(d->new_ports),
+	};
+	struct dst_entry *dst = ip6_route_output(p->fn->net, NULL, &fl6);
+
+	if (!dst->error)
+		return dst;
+	dst_release(dst);
+	return NULL;
 }
 
 /*
  * Looks the route up and keeps it, unless the connection has just died; then
  * it lives until the grace period ends, and so does the packet's use of it.
  */
-static struct rtable *renew(const struct fnat_pkt *p, struct fnat_dir *d)
+static struct dst_entry *renew(const struct fnat_pkt *p, struct fnat_dir *d)
 {
+	u32 l3mdev = fnat_dir_other(d)->l3mdev;
 	struct fnat_conn *c = fnat_dir_conn(d);
-	struct fnat_dir *peer = fnat_dir_other(d);
-	struct rtable *rt = lookup(p, d, peer->l3mdev);
-	struct dst_entry *old;
+	struct dst_entry *old, *dst;
 
-	if (IS_ERR(rt))
+	dst = p->af == AF_INET ? lookup4(p, d, l3mdev) : lookup6(p, d, l3mdev);
+	if (!dst)
 		return NULL;
-	if (rt->rt_type != RTN_UNICAST && rt->rt_type != RTN_LOCAL) {
-		ip_rt_put(rt);
-		return NULL;
-	}
 	spin_lock(&c->lock);
-	old = &rt->dst;
-	if (!(c->flags & FNAT_CONN_DEAD))
-		old = rcu_replace_pointer(d->dst, &rt->dst,
+	old = dst;
+	if (!(c->flags & FNAT_CONN_DEAD)) {
+		old = rcu_replace_pointer(d->dst, dst,
 					  lockdep_is_held(&c->lock));
+		/* Who reads the two apart finds a route too old, once. */
+		if (p->af == AF_INET6)
+			WRITE_ONCE(d->cookie, rt6_get_cookie((struct rt6_info *)dst));
+	}
 	spin_unlock(&c->lock);
 	dst_release(old);
-	return rt;
+	return dst;
 }
 
-struct rtable *fnat_route(const struct fnat_pkt *p, struct fnat_dir *d)
+struct dst_entry *fnat_route(const struct fnat_pkt *p, struct fnat_dir *d)
 {
 	struct dst_entry *dst = rcu_dereference(d->dst);
 
-	if (likely(dst && dst_check(dst, 0)))
-		return (struct rtable *)dst;
+	/* IPv4 does not look at the cookie. */
+	if (likely(dst && dst_check(dst, READ_ONCE(d->cookie))))
+		return dst;
 	return renew(p, d);
 }
 
-bool fnat_route_fits(const struct fnat_pkt *p, const struct rtable *rt)
+bool fnat_route_fits(const struct fnat_pkt *p, const struct dst_entry *dst)
 {
-	u32 mtu = dst_mtu(&rt->dst);
+	u32 mtu = dst_mtu(dst);
 
+	if (unlikely(fnat_frag_was(p)))
+		return false;
 	if (p->skb->len <= mtu)
 		return true;
 	return skb_is_gso(p->skb) && skb_gso_validate_network_len(p->skb, mtu);
 }
 
-static bool needs_stack(const struct rtable *rt)
+static bool needs_stack(const struct dst_entry *dst)
 {
 #ifdef CONFIG_XFRM
-	if (rt->dst.xfrm)
+	if (dst->xfrm)
 		return true;
 #endif
-	return rt->dst.lwtstate;
+	return dst->lwtstate;
 }
 
 static void untrack(struct sk_buff *skb)
@@ -106,7 +140,7 @@ static unsigned int hand_up(const struct fnat_pkt *p)
 	return NF_ACCEPT;
 }
 
-static unsigned int xmit_stack(const struct fnat_pkt *p)
+static unsigned int xmit_stack(const struct fnat_pkt *p, bool whole)
 {
 	struct sk_buff *skb = p->skb;
 
@@ -115,20 +149,32 @@ static unsigned int xmit_stack(const struct fnat_pkt *p)
 	if (!skb_dst(skb))
 		return fnat_drop(p, FNAT_DROP_NO_ROUTE);
 	fnat_count(p->fn, FNAT_EV_SLOW_XMIT);
-	memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
-	NF_HOOK(NFPROTO_IPV4, NF_INET_LOCAL_OUT, p->fn->net, NULL, skb, NULL,
+	fnat_frag_prepare(p, !whole);
+	NF_HOOK(p->af, NF_INET_LOCAL_OUT, p->fn->net, NULL, skb, NULL,
 		skb->dev, dst_output);
 	return NF_STOLEN;
 }
 
-static unsigned int xmit_neigh(const struct fnat_pkt *p, struct rtable *rt)
+/* Who is next on the way to @p's destination. Borrowed; *@v6 is its family. */
+static struct neighbour *next_hop(const struct fnat_pkt *p,
+				  struct dst_entry *dst, bool *v6)
 {
-	struct net_device *dev = rt->dst.dev;
+	struct rt6_info *rt6 = (struct rt6_info *)dst;
+
+	if (p->af == AF_INET)
+		return ip_neigh_for_gw((struct rtable *)dst, p->skb, v6);
+	return ip_neigh_gw6(dst->dev,
+			    rt6_nexthop(rt6, &ipv6_hdr(p->skb)->daddr));
+}
+
+static unsigned int xmit_neigh(const struct fnat_pkt *p, struct dst_entry *dst)
+{
+	struct net_device *dev = dst->dev;
 	struct sk_buff *skb = p->skb;
 	struct neighbour *neigh;
 	bool v6_gw = false;
 
-	neigh = ip_neigh_for_gw(rt, skb, &v6_gw);
+	neigh = next_hop(p, dst, &v6_gw);
 	if (IS_ERR(neigh))
 		return fnat_drop(p, FNAT_DROP_NEIGH);
 	if (unlikely(skb_headroom(skb) < LL_RESERVED_SPACE(dev))) {
@@ -144,7 +190,15 @@ static unsigned int xmit_neigh(const struct fnat_pkt *p, struct rtable *rt)
 	return NF_STOLEN;
 }
 
-unsigned int fnat_xmit(const struct fnat_pkt *p, struct rtable *rt,
+/* An output route to here knows its way in, as loopback's packets do. */
+static bool leads_here(const struct fnat_pkt *p, const struct dst_entry *dst)
+{
+	if (p->af == AF_INET)
+		return ((const struct rtable *)dst)->rt_type == RTN_LOCAL;
+	return ((const struct rt6_info *)dst)->rt6i_flags & RTF_LOCAL;
+}
+
+unsigned int fnat_xmit(const struct fnat_pkt *p, struct dst_entry *dst,
 		       bool whole)
 {
 	struct sk_buff *skb = p->skb;
@@ -152,13 +206,12 @@ unsigned int fnat_xmit(const struct fnat_pkt *p, struct rtable *rt,
 	skb_orphan(skb);
 	skb_clear_tstamp(skb);
 	skb_dst_drop(skb);
-	skb_dst_set_noref(skb, &rt->dst);
-	/* An output route to here knows its way in, as loopback's packets do. */
-	if (unlikely(rt->rt_type == RTN_LOCAL))
+	skb_dst_set_noref(skb, dst);
+	if (unlikely(leads_here(p, dst)))
 		return hand_up(p);
-	skb->dev = rt->dst.dev;
-	if (unlikely(!whole || needs_stack(rt) ||
+	skb->dev = dst->dev;
+	if (unlikely(!whole || needs_stack(dst) ||
 		     !READ_ONCE(p->fn->tune.fast_xmit)))
-		return xmit_stack(p);
-	return xmit_neigh(p, rt);
+		return xmit_stack(p, whole);
+	return xmit_neigh(p, dst);
 }

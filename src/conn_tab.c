@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The table in which each connection hangs twice. A bucket is a singly linked
+ * chain of a node or two, for its writers locked by a bit of its own.
+ */
+#include <linux/bit_spinlock.h>
+#include <linux/slab.h>
+
+#include "conn.h"
+#include "pkt.h"
+
+#define BUCKET_LOCK	0	/* bit of struct fnat_bucket.head */
+
+int fnat_conn_tab_init(struct fnat_net *fn)
+{
+	struct fnat_bucket *tab = kvcalloc(1UL << fnat_conn_tab_bits,
+					   sizeof(*tab), GFP_KERNEL);
+
+	if (!tab)
+		return -ENOMEM;
+	fn->conn_mask = (1U << fnat_conn_tab_bits) - 1;
+	get_random_bytes(&fn->conn_key, sizeof(fn->conn_key));
+	get_random_bytes(&fn->ends_key, sizeof(fn->ends_key));
+	/* Listings and defences look for it without a lock. */
+	smp_store_release(&fn->conn_tab, tab);
+	return 0;
+}
+
+void fnat_conn_tab_exit(struct fnat_net *fn)
+{
+	kvfree(fn->conn_tab);
+	fn->conn_tab = NULL;
+}
+
+/* Keyed, or clients could choose ports that fall into one bucket. */
+static struct fnat_bucket *bucket(const struct fnat_net *fn, __be32 saddr,
+				  __be32 daddr, __be32 ports, u32 l3mdev,
+				  u8 proto)
+{
+	u32 h = hsiphash_4u32((__force u32)saddr, (__force u32)daddr,
+			      (__force u32)ports, l3mdev ^ (u32)proto << 24,
+			      &fn->conn_key);
+
+	return &fn->conn_tab[h & fn->conn_mask];
+}
+
+static struct fnat_bucket *dir_bucket(const struct fnat_net *fn,
+				      const struct fnat_dir *d)
+{
+	return bucket(fn, d->saddr, d->daddr, d->ports, d->l3mdev, d->proto);
+}
+
+static struct fnat_dir *first(const struct fnat_bucket *b)
+{
+	return (struct fnat_dir *)(READ_ONCE(b->head) & ~BIT(BUCKET_LOCK));
+}
+
+/* The part of a key that depends on the family. */
+struct ends {
+	__be32	saddr;
+	__be32	daddr;
+	u8	proto;
+};
+
+static u64 half(const struct in6_addr *addr, int which)
+{
+	return get_unaligned((const u64 *)addr + which);
+}
+
+/* Of IPv6: 64 bits that only who knows the key can make collide. */
+static struct ends ends6(const struct fnat_net *fn,
+			 const struct in6_addr *saddr,
+			 const struct in6_addr *daddr, u8 proto)
+{
+	u64 h = siphash_4u64(half(saddr, 0), half(saddr, 1), half(daddr, 0),
+			     half(daddr, 1), &fn->ends_key);
+
+	return (struct ends){
+		.saddr	= (__force __be32)(u32)(h >> 32),
+		.daddr	= (__force __be32)(u32)h,
+		.proto	= proto | FNAT_PROTO_IP6,
+	};
+}
+
+static struct ends ends_of(const struct fnat_pkt *p)
+{
+	if (unlikely(p->af == AF_INET6))
+		return ends6(p->fn, &p->saddr.in6, &p->daddr.in6, p->proto);
+	return (struct ends){ p->saddr.ip, p->daddr.ip, p->proto };
+}
+
+static bool same_addrs6(const struct fnat_dir *d, const struct in6_addr *saddr,
+			const struct in6_addr *daddr)
+{
+	return ipv6_addr_equal(fnat_dir_end6(d, FNAT_END_CLIENT), saddr) &&
+	       ipv6_addr_equal(fnat_dir_end6(d, FNAT_END_VIP), daddr);
+}
+
+static bool same_key(const struct fnat_dir *a, const struct fnat_dir *b)
+{
+	return a->ports == b->ports && a->saddr == b->saddr &&
+	       a->daddr == b->daddr && a->proto == b->proto &&
+	       a->l3mdev == b->l3mdev &&
+	       (fnat_dir_af(a) == AF_INET ||
+		same_addrs6(a, fnat_dir_end6(b, FNAT_END_CLIENT),
+			    fnat_dir_end6(b, FNAT_END_VIP)));
+}
+
+struct fnat_dir *fnat_conn_find(const struct fnat_pkt *p)
+{
+	const struct ends e = ends_of(p);
+	struct fnat_dir *d;
+
+	d = first(bucket(p->fn, e.saddr, e.daddr, p->ports, p->l3mdev,
+			 e.proto));
+	for (; d; d = rcu_dereference(d->next)) {
+		/* The third line is wanted if this is it: mostly it is. */
+		prefetch(&fnat_dir_conn(d)->dest);
+		if (d->ports == p->ports && d->saddr == e.saddr &&
+		    d->daddr == e.daddr && d->proto == e.proto &&
+		    d->l3mdev == p->l3mdev &&
+		    (p->af == AF_INET ||
+		     same_addrs6(d, &p->saddr.in6, &p->daddr.in6)))
+			return d;
+	}
+	return NULL;
+}
+
+void fnat_conn_key6(const struct fnat_net *fn, struct fnat_dir *d, u8 proto)
+{
+	const struct ends e = ends6(fn, fnat_dir_end6(d, FNAT_END_CLIENT),
+				    fnat_dir_end6(d, FNAT_END_VIP), proto);
+
+	d->saddr = e.saddr;
+	d->daddr = e.daddr;
+	d->proto = e.proto;
+}
+
+static void bucket_lock(struct fnat_bucket *b) __acquires(bitlock)
+{
+	local_bh_disable();
+	bit_spin_lock(BUCKET_LOCK, &b->head);
+}
+
+static void bucket_unlock(struct fnat_bucket *b) __releases(bitlock)
+{
+	__bit_spin_unlock(BUCKET_LOCK, &b->head);
+	local_bh_enable();
+}
+
+struct fnat_dir *fnat_conn_link(const struct fnat_net *fn, struct fnat_dir *d)
+{
+	struct fnat_bucket *b = dir_bucket(fn, d);
+	struct fnat_dir *other;
+
+	bucket_lock(b);
+	for (other = first(b); other;
+	     other = rcu_dereference_protected(other->next, true))
+		if (same_key(other, d))
+			break;
+	if (!other) {
+		RCU_INIT_POINTER(d->next, first(b));
+		/* Keeps the lock bit; pairs with the reader's dependency. */
+		smp_store_release(&b->head,
+				  (unsigned long)d | BIT(BUCKET_LOCK));
+	}
+	bucket_unlock(b);
+	return other;
+}
+
+/* Chains are a node or two: walking one costs less than a back pointer. */
+void fnat_conn_unlink(const struct fnat_net *fn, struct fnat_dir *d)
+{
+	struct fnat_bucket *b = dir_bucket(fn, d);
+	struct fnat_dir *after, *prev;
+
+	bucket_lock(b);
+	after = rcu_dereference_protected(d->next, true);
+	prev = first(b);
+	if (prev == d) {
+		/* Keeps the lock bit, as in fnat_conn_link(). */
+		smp_store_release(&b->head,
+				  (unsigned long)after | BIT(BUCKET_LOCK));
+	} else {
+		while (rcu_access_pointer(prev->next) != d)
+			prev = rcu_dereference_protected(prev->next, true);
+		rcu_assign_pointer(prev->next, after);
+	}
+	bucket_unlock(b);
+}
+
+struct fnat_dir *fnat_conn_next(const struct fnat_net *fn, u32 b,
+				struct fnat_dir *d)
+{
+	struct fnat_conn *c = d ? fnat_dir_conn(d) : NULL;
+
+	/* One-packet connections hang by the server's side only. */
+	if (d && !fnat_conn_hangs(c, FNAT_C2S))
+		d = &c->dir[FNAT_S2C];
+	d = d ? rcu_dereference(d->next) : first(&fn->conn_tab[b]);
+	while (d && fnat_dir_which(d) != FNAT_C2S &&
+	       fnat_conn_hangs(fnat_dir_conn(d), FNAT_C2S))
+		d = rcu_dereference(d->next);
+	return d ? &fnat_dir_conn(d)->dir[FNAT_C2S] : NULL;
+}

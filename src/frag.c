@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/netfilter_bridge.h>
+#include <net/ip.h>
+#include <net/ipv6.h>
+#include <net/ipv6_frag.h>
+#include <net/netfilter/ipv6/nf_defrag_ipv6.h>
+
+#include "defence.h"
+#include "fnat.h"
+#include "frag.h"
+#include "pkt.h"
+
+/* Keeps our fragments apart from conntrack's, which may pass here as well. */
+#define USER6	0x464e4154
+
+static bool gather4(struct fnat_net *fn, struct sk_buff *skb,
+		    unsigned int *verdict)
+{
+	int err;
+
+	local_bh_disable();
+	err = ip_defrag(fn->net, skb, IP_DEFRAG_VS_IN);
+	local_bh_enable();
+	/* It keeps what it waits for, and frees what makes no sense. */
+	*verdict = NF_STOLEN;
+	return !err;
+}
+
+static bool gather6(struct fnat_net *fn, struct sk_buff *skb,
+		    unsigned int *verdict)
+{
+	int err;
+
+	local_bh_disable();
+	err = nf_ct_frag6_gather(fn->net, skb, USER6);
+	local_bh_enable();
+	*verdict = err == -EINPROGRESS ? NF_STOLEN : NF_DROP;
+	/* What it does not understand it leaves as it is. */
+	return !err && !fnat_pkt_is_fragment6(skb);
+}
+
+bool fnat_frag_gather(struct fnat_net *fn, struct sk_buff *skb, u16 af,
+		      unsigned int *verdict)
+{
+	union nf_inet_addr daddr = {};
+
+	*verdict = NF_ACCEPT;
+	if (skb->pkt_type != PACKET_HOST || nf_bridge_info_get(skb))
+		return false;
+	if (af == AF_INET)
+		daddr.ip = ip_hdr(skb)->daddr;
+	else
+		daddr.in6 = ipv6_hdr(skb)->daddr;
+	/* Those of marked packets may be for anyone. */
+	if (!skb->mark && !fnat_addrset_has_any(&fn->addrs, af, &daddr))
+		return false;
+	if (fnat_defence_fragment(fn, af, &daddr)) {
+		*verdict = NF_DROP;
+		return false;
+	}
+	if (!(af == AF_INET ? gather4(fn, skb, verdict) :
+			      gather6(fn, skb, verdict)))
+		return false;
+	skb->ignore_df = 1;
+	fnat_count(fn, FNAT_EV_REASSEMBLED);
+	return true;
+}
+
+static u32 longest(const struct fnat_pkt *p)
+{
+	return p->af == AF_INET ? IPCB(p->skb)->frag_max_size :
+				  IP6CB(p->skb)->frag_max_size;
+}
+
+bool fnat_frag_was(const struct fnat_pkt *p)
+{
+	return longest(p);
+}
+
+bool fnat_frag_may(const struct fnat_pkt *p, u32 mtu)
+{
+	if (p->af == AF_INET && !(ip_hdr(p->skb)->frag_off & htons(IP_DF)))
+		return true;
+	return longest(p) && longest(p) <= mtu && p->skb->ignore_df;
+}
+
+void fnat_frag_prepare(const struct fnat_pkt *p, bool cut)
+{
+	u32 max = longest(p);
+	u16 flags;
+
+	if (p->af == AF_INET6) {
+		memset(IP6CB(p->skb), 0, sizeof(*IP6CB(p->skb)));
+		IP6CB(p->skb)->frag_max_size = max;
+		return;
+	}
+	flags = IPCB(p->skb)->flags & IPSKB_FRAG_PMTU;
+	memset(IPCB(p->skb), 0, sizeof(*IPCB(p->skb)));
+	IPCB(p->skb)->frag_max_size = max;
+	IPCB(p->skb)->flags = flags;
+	if (cut) {
+		/* Two clients behind one LIP may have chosen the same. */
+		__ip_select_ident(p->fn->net, ip_hdr(p->skb), 1);
+		ip_send_check(ip_hdr(p->skb));
+	}
+}
