@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import os
 import pathlib
+import socket
 import subprocess
 import time
 
@@ -129,6 +130,7 @@ def figure(sentence):
 def load(**params):
     """Insert the module, if it is not there."""
     if not pathlib.Path("/sys/module/ip_vs_fullnat").exists():
+        sh("modprobe", "nf_defrag_ipv6")
         sh("insmod", MODULE, *(f"{k}={v}" for k, v in params.items()))
 
 
@@ -151,8 +153,10 @@ def counters(ns="director"):
 
 
 def conns(ns="director"):
-    """/proc/net/ip_vs_conn as a list of dicts, addresses dotted, ports numbers."""
+    """/proc/net/ip_vs_conn as a list of dicts, addresses as people write them, ports numbers."""
     def ip(word):
+        if ":" in word:
+            return socket.inet_ntop(socket.AF_INET6, bytes.fromhex(word.replace(":", "")))
         return ".".join(str(b) for b in bytes.fromhex(word))
     rows = [r.split() for r in read("/proc/net/ip_vs_conn", ns).splitlines()[1:]]
     return [dict(proto=r[0], client=(ip(r[1]), int(r[2], 16)), vip=(ip(r[3]), int(r[4], 16)),

@@ -55,7 +55,9 @@ def string(text):
 
 
 def ip(text, size=16):
-    """An IPv4 address in SIZE bytes."""
+    """An address: one of IPv4 in SIZE bytes, one of IPv6 in 16."""
+    if ":" in text:
+        return socket.inet_pton(socket.AF_INET6, text)
     return socket.inet_aton(text) + bytes(size - 4)
 
 

@@ -10,14 +10,16 @@ import dataclasses
 import socket
 import struct
 
-ICMP, TCP, UDP = 1, 6, 17
-IPV4, VLAN = 0x0800, 0x8100
+ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
+HOPOPT, ROUTING, FRAGMENT, AUTH, DSTOPT = 0, 43, 44, 51, 60
+EXTENSIONS = (HOPOPT, ROUTING, FRAGMENT, DSTOPT)
+IPV4, IPV6, VLAN = 0x0800, 0x86dd, 0x8100
 FLAGS = "FSRPAUEC"              # of TCP, from bit 0 up
 
 # struct virtio_net_hdr, in front of every frame of a TAP with IFF_VNET_HDR.
 VNET = struct.Struct("=BBHHHH")
 NEEDS_CSUM, DATA_VALID = 1, 2
-GSO_NONE, GSO_TCPV4 = 0, 1
+GSO_NONE, GSO_TCPV4, GSO_TCPV6 = 0, 1, 4
 
 
 def fold(total):
@@ -46,7 +48,11 @@ def mac(text):
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """An Ethernet frame with IPv4 in it, and what the virtual NIC says about it."""
+    """An Ethernet frame with IP in it, and what the virtual NIC says about it.
+
+    It is IPv6 if src is; id, df and mf are then of a fragment header, which it has if it
+    is a fragment, behind the other extension headers.
+    """
 
     smac: str = "00:00:00:00:00:00"
     dmac: str = "00:00:00:00:00:00"
@@ -62,6 +68,8 @@ class Frame:
     mf: bool = False
     offset: int = 0             # of a fragment, in bytes
     ipopt: bytes = b""
+    ext: tuple = ()             # (type, all behind its first byte) of IPv6
+    flow: int = 0               # label, of IPv6
     ip_off: int = 0             # what the header checksum is off by
     # Transport.
     sport: int | None = None
@@ -89,7 +97,16 @@ class Frame:
 
     # --- out ---------------------------------------------------------------------
 
+    @property
+    def v6(self):
+        """Whether it is IPv6."""
+        return ":" in self.src
+
     def _pseudo(self, length):
+        if self.v6:
+            return ones_sum(socket.inet_pton(socket.AF_INET6, self.src)
+                            + socket.inet_pton(socket.AF_INET6, self.dst)
+                            + struct.pack("!II", length, self.proto))
         return ones_sum(socket.inet_aton(self.src) + socket.inet_aton(self.dst)
                         + struct.pack("!BBH", 0, self.proto, length))
 
@@ -109,7 +126,9 @@ class Frame:
     def check(self):
         """The right checksum of the segment (for PARTIAL: of its pseudo header)."""
         if self.type is not None:
-            return ~ones_sum(self._icmp()) & 0xffff
+            icmp = self._icmp()
+            pseudo = self._pseudo(len(icmp)) if self.v6 else 0
+            return ~fold(pseudo + ones_sum(icmp)) & 0xffff
         segment = self._tcp() if self.proto == TCP else self._udp()
         pseudo = self._pseudo(len(segment))
         if self.partial:
@@ -127,8 +146,26 @@ class Frame:
             return make(0)
         return make(fold(self.check() + self.off) if self.off else self.check())
 
+    def _extensions(self):
+        """The first next header, and the extension headers."""
+        chain = list(self.ext)
+        if self.mf or self.offset:
+            chain.append((FRAGMENT, struct.pack("!BHI", 0, self.offset | self.mf, self.id)))
+        kinds = [kind for kind, _ in chain] + [self.proto]
+        return kinds[0], b"".join(bytes([after]) + rest
+                                  for after, (_, rest) in zip(kinds[1:], chain))
+
+    def _packet6(self):
+        first, extensions = self._extensions()
+        body = extensions + self.segment()
+        return struct.pack("!IHBB", 6 << 28 | self.tos << 20 | self.flow, len(body), first,
+                           self.ttl) + socket.inet_pton(socket.AF_INET6, self.src) \
+            + socket.inet_pton(socket.AF_INET6, self.dst) + body
+
     def packet(self):
         """The IP packet."""
+        if self.v6:
+            return self._packet6()
         segment = self.segment()
         words = 5 + len(self.ipopt) // 4
         frag = self.df << 14 | self.mf << 13 | self.offset // 8
@@ -141,11 +178,13 @@ class Frame:
     def frame(self):
         """From the MAC addresses on."""
         tag = b"" if self.vlan is None else struct.pack("!HH", VLAN, self.vlan)
-        return mac(self.dmac) + mac(self.smac) + tag + struct.pack("!H", IPV4) + self.packet()
+        return mac(self.dmac) + mac(self.smac) + tag + struct.pack(
+            "!H", IPV6 if self.v6 else IPV4) + self.packet()
 
     def _places(self):
         """Where the NIC begins to sum, and where in there the sum goes."""
-        start = 14 + (4 if self.vlan is not None else 0) + 20 + len(self.ipopt)
+        ip = 40 + len(self._extensions()[1]) if self.v6 else 20 + len(self.ipopt)
+        start = 14 + (4 if self.vlan is not None else 0) + ip
         return start, 16 if self.proto == TCP else 6
 
     def wire(self):
@@ -153,23 +192,26 @@ class Frame:
         start, where = self._places() if self.partial else (0, 0)
         hdr_len = start + 20 + len(self.opt) if self.gso else 0
         return VNET.pack((NEEDS_CSUM if self.partial else 0) | (DATA_VALID if self.valid else 0),
-                         GSO_TCPV4 if self.gso else GSO_NONE, hdr_len, self.gso,
+                         (GSO_TCPV6 if self.v6 else GSO_TCPV4) if self.gso else GSO_NONE, hdr_len, self.gso,
                          start, where) + self.frame()
 
     # --- in ----------------------------------------------------------------------
 
     @classmethod
     def parse(cls, wire):
-        """What came out of a TAP; None unless it is IPv4."""
+        """What came out of a TAP; None unless it is IP (and no neighbour discovery)."""
         flags, gso_type, _, gso, start, where = VNET.unpack_from(wire)
         data, at, vlan = wire[VNET.size:], 14, None
         kind = struct.unpack_from("!H", data, 12)[0]
         if kind == VLAN:
             vlan, kind = struct.unpack_from("!HH", data, 14)
             at = 18
-        if kind != IPV4:
+        if kind not in (IPV4, IPV6):
             return None
-        f = cls.parse_packet(data[at:], partial=bool(flags & NEEDS_CSUM))
+        parse = cls.parse_packet if kind == IPV4 else cls.parse_packet6
+        f = parse(data[at:], partial=bool(flags & NEEDS_CSUM))
+        if f.v6 and f.type is not None and 130 <= f.type <= 143:
+            return None
         f = f.but(dmac=data[:6].hex(":"), smac=data[6:12].hex(":"), vlan=vlan,
                   gso=gso if gso_type else 0, valid=bool(flags & DATA_VALID))
         if f.partial and (start, where) != f._places():
@@ -190,6 +232,25 @@ class Frame:
                 payload=data[hlen:length], partial=partial)
         return f if f.mf or f.offset else f._parse_segment()
 
+    @classmethod
+    def parse_packet6(cls, data, partial=False):
+        """An IPv6 packet."""
+        word, length, kind, ttl = struct.unpack_from("!IHBB", data)
+        body, ext, fragment = data[40:40 + length], [], {}
+        while kind in EXTENSIONS:
+            size = 8 if kind == FRAGMENT else (body[1] + 1) * 8
+            if kind == FRAGMENT:
+                _, place, id_ = struct.unpack_from("!BHI", body, 1)
+                fragment = dict(offset=place & 0xfff8, mf=bool(place & 1), id=id_)
+            else:
+                ext.append((kind, body[1:size]))
+            kind, body = body[0], body[size:]
+        f = cls(src=socket.inet_ntop(socket.AF_INET6, data[8:24]),
+                dst=socket.inet_ntop(socket.AF_INET6, data[24:40]), proto=kind, ttl=ttl,
+                tos=word >> 20 & 0xff, flow=word & 0xfffff, ext=tuple(ext), payload=body,
+                partial=partial, **fragment)
+        return f if f.mf or f.offset else f._parse_segment()
+
     def _parse_segment(self):
         data = self.payload
         if self.proto == TCP and len(data) >= 20:
@@ -204,7 +265,7 @@ class Frame:
         elif self.proto == UDP and len(data) >= 8:
             sport, dport, _, check = struct.unpack_from("!HHHH", data)
             f = self.but(sport=sport, dport=dport, payload=data[8:])
-        elif self.proto == ICMP and len(data) >= 8:
+        elif self.proto == (ICMPV6 if self.v6 else ICMP) and len(data) >= 8:
             kind, code, check, info = struct.unpack_from("!BBHI", data)
             f = self.but(type=kind, code=code, info=info, payload=data[8:])
         else:
@@ -259,5 +320,6 @@ def reassembled(frames):
         assert f.offset == len(data) and f.mf == (f is not frames[-1]), f"a hole before {f}"
         data += f.payload
     whole = frames[0].but(mf=False, payload=data)
-    return Frame.parse_packet(whole.packet()).but(
+    parse = Frame.parse_packet6 if whole.v6 else Frame.parse_packet
+    return parse(whole.packet()).but(
         smac=whole.smac, dmac=whole.dmac, vlan=whole.vlan)

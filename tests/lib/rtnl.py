@@ -10,11 +10,11 @@ import os
 import socket
 import struct
 
-from lib.netlink import ACK, ERROR, HEADER, REQUEST, attr
+from lib.netlink import ACK, ERROR, HEADER, REQUEST, attr, ip
 
 CREATE = 0x600                                  # NLM_F_CREATE, NLM_F_EXCL
 NEWLINK, NEWADDR, NEWROUTE, NEWNEIGH = 16, 20, 24, 28
-UP, PERMANENT = 0x1, 0x80                       # IFF_UP, NUD_PERMANENT
+UP, PERMANENT, NODAD = 0x1, 0x80, 0x02          # IFF_UP, NUD_PERMANENT, IFA_F_NODAD
 MAIN, BOOT, UNICAST = 254, 3, 1                 # table, protocol and type of a route
 
 
@@ -27,28 +27,32 @@ def up(dev, mac=None):
 def address(text, dev):
     """An address with its prefix length on DEV."""
     addr, bits = _prefix(text)
-    return NEWADDR, CREATE, struct.pack("=BBBBI", socket.AF_INET, bits, 0, 0, dev) + attr(
+    return NEWADDR, CREATE, struct.pack("=BBBBI", _family(addr), bits, NODAD, 0, dev) + attr(
         2, addr) + attr(1, addr)
 
 
 def neighbour(host, mac, dev):
     """HOST has MAC, for good."""
     return NEWNEIGH, CREATE, struct.pack(
-        "=BxxxiHBB", socket.AF_INET, dev, PERMANENT, 0, 0) + attr(
-        1, socket.inet_aton(host)) + attr(2, bytes.fromhex(mac.replace(":", "")))
+        "=BxxxiHBB", _family(ip(host, 4)), dev, PERMANENT, 0, 0) + attr(
+        1, ip(host, 4)) + attr(2, bytes.fromhex(mac.replace(":", "")))
 
 
 def route(text, via):
     """A prefix is reached by way of VIA."""
     addr, bits = _prefix(text)
     return NEWROUTE, CREATE, struct.pack(
-        "=BBBBBBBBI", socket.AF_INET, bits, 0, 0, MAIN, BOOT, 0, UNICAST, 0) + attr(
-        1, addr) + attr(5, socket.inet_aton(via))
+        "=BBBBBBBBI", _family(addr), bits, 0, 0, MAIN, BOOT, 0, UNICAST, 0) + attr(
+        1, addr) + attr(5, ip(via, 4))
 
 
 def _prefix(text):
     addr, bits = text.split("/")
-    return socket.inet_aton(addr), int(bits)
+    return ip(addr, 4), int(bits)
+
+
+def _family(addr):
+    return socket.AF_INET if len(addr) == 4 else socket.AF_INET6
 
 
 def apply(*requests):

@@ -16,7 +16,7 @@ from lib.packet import VNET, Frame
 
 TUNSETIFF, TUNSETPERSIST, TUNSETOFFLOAD = 0x400454ca, 0x400454cb, 0x400454d0
 IFF_TAP, IFF_NAPI, IFF_NO_PI, IFF_VNET_HDR = 0x2, 0x10, 0x1000, 0x4000
-F_CSUM, F_TSO4 = 1, 2           # for offload()
+F_CSUM, F_TSO = 1, 6            # for offload(); of either family
 
 LONGEST = 65536 + 64
 
@@ -36,7 +36,7 @@ class Tap:
         os.close(self.fd)
 
     def offload(self, flags):
-        """What the device leaves to us: F_CSUM, F_TSO4 (which needs it), or 0."""
+        """What the device leaves to us: F_CSUM, F_TSO (which needs it), or 0."""
         fcntl.ioctl(self.fd, TUNSETOFFLOAD, flags)
 
     def send(self, frame):
