@@ -26,22 +26,28 @@ FULLNAT = 5
 PERSISTENT, ONE_PACKET, FALLBACK, BY_PORT = 1, 4, 8, 16     # flags; the last two of sh and mh
 
 
+def family(addr):
+    """The number of ADDR's family."""
+    return socket.AF_INET6 if ":" in addr else socket.AF_INET
+
+
 def named(proto=TCP, vip=VIP, port=None, mark=None):
     """The attributes that name a service: by address and port, or by firewall mark."""
+    af = u16(family(vip))
     if mark:
-        return dict(proto=None, addr=None, port=None, fwmark=u32(mark))
-    return dict(proto=u16(proto), addr=ip(vip), port=be16(PORT[proto] if port is None else port))
+        return dict(af=af, proto=None, addr=None, port=None, fwmark=u32(mark))
+    return dict(af=af, proto=u16(proto), addr=ip(vip), port=be16(PORT[proto] if port is None else port))
 
 
 def options(scheduler="rr", flags=0, persistent=0, mask="255.255.255.255", est_timeout=None):
     """Those that say what it does."""
     flags |= PERSISTENT if persistent else 0
     return dict(sched=string(scheduler), flags=u32(flags) + u32(-1), timeout=u32(persistent),
-                netmask=socket.inet_aton(mask),
+                netmask=u32(mask) if isinstance(mask, int) else socket.inet_aton(mask),
                 est_timeout=None if est_timeout is None else u32(est_timeout))
 
 
-KEY = dict(af=u16(2)) | named()
+KEY = named()
 OPTIONS = dict(sched=string("rr"), flags=u32(0) + u32(-1), timeout=u32(0), netmask=u32(-1))
 
 
@@ -85,4 +91,4 @@ def conn(**wanted):
 def laddr(addr=LIPS[1], last=None, **changes):
     """A local address's nest, from ADDR to LAST."""
     return strict(_nest(LADDR, LADDR_ATTRS, dict(
-        addr=ip(addr, 4), last=last and ip(last, 4)) | changes))
+        addr=ip(addr, 4), last=last and ip(last, 4), af=u16(family(addr))) | changes))

@@ -8,6 +8,7 @@ import pytest
 pytest.register_assert_rewrite("world", "director", "lib.tap", "lib.packet", "lib.netlink")
 
 from lib import lab, tap  # noqa: E402
+from addresses import IP4, IP6  # noqa: E402
 from world import World  # noqa: E402
 
 
@@ -21,10 +22,16 @@ def loaded():
     lab.unload()
 
 
+def pytest_generate_tests(metafunc):
+    """Cases of a file that says BOTH_FAMILIES happen in a world of each."""
+    if "world" in metafunc.fixturenames and getattr(metafunc.module, "BOTH_FAMILIES", False):
+        metafunc.parametrize("world", [IP4, IP6], ids=["ip4", "ip6"], indirect=True)
+
+
 @pytest.fixture
 def world(request):
     """The director's namespace; if the case fails, all that went over its wires."""
-    made = World()
+    made = World(getattr(request, "param", IP4))
     try:
         yield made
         if getattr(request.node, "failed", False):

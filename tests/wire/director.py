@@ -12,7 +12,7 @@ import socket
 from abi import (DEL_DEST, DEL_LADDR, DEL_SERVICE, DEST, FLUSH, GET_DEST, GET_LADDR, GET_SERVICE,
                  LADDR, NEW_DEST, NEW_LADDR, NEW_SERVICE, SERVICE, SET_CONFIG, SET_DEST,
                  SET_SERVICE, dest, key, laddr, named, options, service, strict)
-from addresses import LIPS, PORT, SERVERS, VIP
+from addresses import IP4, IP6, PORT
 from lib import lab
 from lib.netlink import Family, attr, attrs, be16, ip, nest, number, u32
 from lib.packet import TCP
@@ -31,8 +31,15 @@ def _key(found):
                                   if kind in found)))
 
 
+def _text(addr):
+    """The address that these 16 bytes are."""
+    return socket.inet_ntop(socket.AF_INET6, addr) if any(addr[4:]) else socket.inet_ntoa(addr[:4])
+
+
 class Director:
     """The network namespace that one is in, as far as IPVS goes."""
+
+    plan = IP4                  # whose addresses are meant where none is said
 
     @functools.cached_property
     def nl(self):
@@ -53,31 +60,44 @@ class Director:
 
     # --- what it is to do. WHICH: of what protocol, port or mark; see abi.named() ---
 
-    def service(self, proto=TCP, scheduler="rr", servers=SERVERS[:1], lips=LIPS[:1], vip=VIP,
+    def _named(self, proto=TCP, port=None, mark=None):
+        return named(proto, self.plan.vip, port, mark)
+
+    def _options(self, *args, **more):
+        """As abi.options(), of the plan's family."""
+        if self.plan is IP6:
+            more.setdefault("mask", self.plan.host)
+        return options(*args, **more)
+
+    def service(self, proto=TCP, scheduler="rr", servers=None, lips=None, vip=None,
                 port=None, mark=None, rport=None, **more):
         """A service on VIP; SERVERS may be {address: weight}; MORE: see abi.options()."""
-        which = named(proto, vip, port, mark)
-        self.nl.request(NEW_SERVICE, service(**which, **options(scheduler, **more)))
+        servers = self.plan.servers[:1] if servers is None else servers
+        lips = self.plan.lips[:1] if lips is None else lips
+        which = named(proto, vip or self.plan.vip, port, mark)
+        self.nl.request(NEW_SERVICE, service(**which, **self._options(scheduler, **more)))
         for lip in lips:
             self.nl.request(NEW_LADDR, strict(key(**which)) + laddr(lip))
         weights = servers if isinstance(servers, dict) else dict.fromkeys(servers, 1)
         rport = PORT[proto] if rport is None else rport
         for rs, weight in weights.items():
             self.nl.request(NEW_DEST, key(**which) + dest(
-                addr=ip(rs), port=be16(rport), weight=u32(weight)))
+                addr=ip(rs), port=be16(rport), weight=u32(weight), af=which["af"]))
 
     def edit_service(self, proto=TCP, mark=None, **more):
         """It does from now on what MORE says, see abi.options()."""
-        self.nl.request(SET_SERVICE, service(**named(proto, mark=mark), **options(**more)))
+        self.nl.request(SET_SERVICE, service(**self._named(proto, mark=mark),
+                                             **self._options(**more)))
 
     def delete_service(self, proto=TCP, mark=None):
-        self.nl.request(DEL_SERVICE, key(**named(proto, mark=mark)))
+        self.nl.request(DEL_SERVICE, key(**self._named(proto, mark=mark)))
 
-    def edit(self, command, server=SERVERS[0], *args, proto=TCP, mark=None, rport=None):
+    def edit(self, command, server=None, *args, proto=TCP, mark=None, rport=None):
         """-a, -e or -d of a server of VIP's service; ARGS: -w, -x, -y and their numbers."""
+        which = self._named(proto, mark=mark)
         said = {EDIT_OPTIONS[args[i]]: u32(args[i + 1]) for i in range(0, len(args), 2)}
-        self.nl.request(EDITS[command], key(**named(proto, mark=mark)) + dest(
-            addr=ip(server), port=be16(PORT[proto] if rport is None else rport), **said))
+        self.nl.request(EDITS[command], key(**which) + dest(
+            addr=ip(server or self.plan.servers[0]), af=which["af"], port=be16(PORT[proto] if rport is None else rport), **said))
 
     def add_lip(self, lip, proto=TCP):
         """LIP is one of VIP's service (PROTO None: of the default pool)."""
@@ -86,9 +106,8 @@ class Director:
     def delete_lip(self, lip, proto=TCP):
         self.nl.request(DEL_LADDR, self._owner(proto) + laddr(lip))
 
-    @staticmethod
-    def _owner(proto):
-        return strict(key(**named(proto))) if proto else b""
+    def _owner(self, proto):
+        return strict(key(**self._named(proto))) if proto else b""
 
     def timeouts(self, tcp=0, fin=0, udp=0):
         """Seconds, in place of the defaults; 0 leaves one as it is."""
@@ -133,12 +152,12 @@ class Director:
 
     def lips(self):
         """{LIP: (conflicts, connections)} of all services."""
-        return {socket.inet_ntoa(lip[1][:4]): _numbers(lip, 2, 3)
+        return {_text(lip[1]): _numbers(lip, 2, 3)
                 for of in (*self.services(), None) for lip in self.laddrs(of)}
 
     def active(self):
         """{server: (active, inactive)} of all services."""
-        return {socket.inet_ntoa(d[1][:4]): _numbers(d, 7, 8)
+        return {_text(d[1]): _numbers(d, 7, 8)
                 for of in self.services() for d in self.dests(of)}
 
     @contextlib.contextmanager

@@ -6,6 +6,8 @@ import pytest
 from lib import tap
 from lib.packet import TCP, UDP
 
+BOTH_FAMILIES = True
+
 
 def flow_of(world, proto):
     """An open flow of PROTO, and the flags of its data packets."""

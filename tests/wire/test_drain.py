@@ -5,7 +5,8 @@ import pytest
 
 from lib.packet import TCP, UDP
 from test_ports import notice, refused
-from world import LIPS, SERVERS
+
+BOTH_FAMILIES = True
 
 both = pytest.mark.parametrize("proto", [TCP, UDP], ids=["tcp", "udp"])
 
@@ -51,13 +52,13 @@ def test_everything_flushed(world, flow, proto):
 @both
 def test_server_deleted(world, flow, proto):
     """Its flow drains, new ones go elsewhere or are refused."""
-    world.edit("-d", SERVERS[0], proto=proto)
+    world.edit("-d", world.plan.servers[0], proto=proto)
     works(flow)
     with world.counted(conn_sched_unreach=1, **notice(proto)):
         refused(world, proto)
-    world.edit("-a", SERVERS[1], proto=proto)
-    assert new(world, proto).open().rs == SERVERS[1]
-    world.edit("-a", SERVERS[0], proto=proto)
+    world.edit("-a", world.plan.servers[1], proto=proto)
+    assert new(world, proto).open().rs == world.plan.servers[1]
+    world.edit("-a", world.plan.servers[0], proto=proto)
     works(flow)
     # Port numbers towards it are still told apart from the old flow's.
     others = [new(world, proto, 42000 + i).open() for i in range(4)]
@@ -68,12 +69,12 @@ def test_server_deleted(world, flow, proto):
 @both
 def test_lip_deleted(world, flow, proto):
     """Its flow drains; without a LIP new ones are refused; another one serves."""
-    world.delete_lip(LIPS[0], proto)
+    world.delete_lip(world.plan.lips[0], proto)
     works(flow)
     with world.counted(drop_no_laddr=1, **notice(proto)):
         refused(world, proto)
-    world.add_lip(LIPS[1], proto)
-    assert new(world, proto).open().lip == LIPS[1]
+    world.add_lip(world.plan.lips[1], proto)
+    assert new(world, proto).open().lip == world.plan.lips[1]
     works(flow)
 
 
@@ -89,7 +90,7 @@ def test_last_flow_ends_after_its_service(world):
     # And the LIP is nobody's: it may be added and deleted as if it were new.
     world.service(UDP)
     again = world.udp().open()
-    assert world.lips() == {LIPS[0]: (0, 1)} and again.lip == LIPS[0]
+    assert world.lips() == {world.plan.lips[0]: (0, 1)} and again.lip == world.plan.lips[0]
 
 
 def test_client_retries_after_flush(world):

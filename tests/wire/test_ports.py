@@ -4,8 +4,8 @@
 import pytest
 
 from lib import lab
-from lib.packet import ICMP, TCP, UDP, Frame
-from world import LIPS, SERVERS, VIP, sysctl
+from lib.packet import ICMP, ICMPV6, TCP, UDP, Frame
+from world import LIPS, SERVERS, sysctl
 
 FIRST, N = 2000, 8
 
@@ -32,11 +32,12 @@ def refused(world, proto, sport=50000, **fields):
     """A new flow finds no port; its client is told at once."""
     flow = (world.tcp if proto == TCP else world.udp)(sport=sport)
     sent = world.c.send(flow.from_client("S", b"" if proto == TCP else b"hello", **fields))
-    told = Frame(smac=sent.dmac, dmac=sent.smac, src=VIP, dst=sent.src)
+    told = Frame(smac=sent.dmac, dmac=sent.smac, src=sent.dst, dst=sent.src)
     if proto == TCP:
         told = told.but(sport=80, dport=sport, flags="RA", seq=0, ack=(sent.seq + 1) % 2**32)
     else:
-        told = told.but(proto=ICMP, type=3, code=3, payload=sent.packet())
+        told = told.but(payload=sent.packet(), **(dict(proto=ICMPV6, type=1, code=4) if sent.v6
+                                                  else dict(proto=ICMP, type=3, code=3)))
     world.c.expect(told)
     world.quiet()
 

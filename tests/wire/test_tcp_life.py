@@ -3,7 +3,7 @@
 
 import pytest
 
-from world import SERVERS
+BOTH_FAMILIES = True
 
 
 def open_flow(world):
@@ -25,7 +25,7 @@ def test_handshake(world):
     assert flow.state() == "SYN_RECV"
     flow.up("A")
     assert flow.state() == "ESTABLISHED"
-    assert world.active() == {SERVERS[0]: (1, 0)}
+    assert world.active() == {world.plan.servers[0]: (1, 0)}
 
 
 def test_retransmitted_syn(world):
@@ -36,7 +36,7 @@ def test_retransmitted_syn(world):
         flow.up("S", seq=0x10000000)
     assert len(world.conns()) == 1
     assert world.stats()["conns"] == 1
-    assert world.active() == {SERVERS[0]: (1, 0)}
+    assert world.active() == {world.plan.servers[0]: (1, 0)}
     flow.next_c = 0x10000001
     flow.down("SA")
     flow.down("SA", seq=flow.next_s - 1)
@@ -61,7 +61,7 @@ def test_server_closes_first(world):
     flow = open_flow(world)
     flow.down("FA")
     assert flow.state() == "FIN_WAIT"
-    assert world.active() == {SERVERS[0]: (0, 1)}
+    assert world.active() == {world.plan.servers[0]: (0, 1)}
     flow.up("PA", b"the client may go on")
     assert flow.state() == "FIN_WAIT"
     flow.up("FA")
@@ -84,7 +84,7 @@ def test_client_closes_first(world):
     assert flow.state() == "LAST_ACK"
     flow.up("A")
     assert flow.state() == "CLOSE"
-    assert world.active() == {SERVERS[0]: (0, 1)}
+    assert world.active() == {world.plan.servers[0]: (0, 1)}
 
 
 @pytest.mark.parametrize("sender", ["up", "down"])
@@ -125,7 +125,7 @@ def test_reset_behind_unacknowledged_data(world, sender, other):
     assert flow.state() == "CLOSE"
     getattr(flow, other)("A")
     assert flow.state() == "ESTABLISHED"
-    assert world.active() == {SERVERS[0]: (1, 0)}
+    assert world.active() == {world.plan.servers[0]: (1, 0)}
 
 
 def test_syn_after_doubtful_reset(world):
@@ -172,7 +172,7 @@ def test_forged_reset(world, sender, by):
     assert flow.state() == "ESTABLISHED"
     flow.up("PA", b"still")
     flow.down("PA", b"here")
-    assert world.active() == {SERVERS[0]: (1, 0)}
+    assert world.active() == {world.plan.servers[0]: (1, 0)}
 
 
 @pytest.mark.parametrize("ack", [-1, 1, 12345])
@@ -263,7 +263,7 @@ def test_syn_over_a_closed_connection(world, end):
     again.up("A")
     assert again.state() == "ESTABLISHED" and len(world.conns()) == 1
     assert world.stats()["conns"] == 2
-    assert world.active() == {SERVERS[0]: (1, 0)}
+    assert world.active() == {world.plan.servers[0]: (1, 0)}
 
 
 def test_corrupt_syn_over_a_closed_connection(world):

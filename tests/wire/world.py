@@ -12,8 +12,8 @@ A flow knows what the director has to make of each of its packets, so that
 import pathlib
 import socket
 
-from addresses import (CLIENT, CLIENT_DEV, LIPS, MACS, NEIGHBOURS, PORT, ROUTER, SERVER_DEV,
-                       SERVERS, VIP)
+from addresses import (CLIENT, CLIENT_DEV, CLIENT_MAC, IP4, IP6, LIPS, MACS, NEIGHBOURS, PORT,
+                       ROUTER, ROUTER_MAC, SERVER_DEV, SERVERS, VIP)
 from director import Director
 from lib import lab, rtnl
 from lib.packet import TCP, UDP, Frame
@@ -31,11 +31,16 @@ def ip(*lines):
 class World(Director):
     """The director's namespace, made and entered; close() undoes all."""
 
-    def __init__(self):
+    def __init__(self, plan=IP4):
+        self.plan = plan
         self.log = []
         self.namespace = lab.Namespace()
         self.namespace.enter()
-        sysctl("net.ipv6.conf.default.disable_ipv6", 1)
+        sysctl("net.ipv6.conf.default.disable_ipv6", int(plan is IP4))
+        sysctl("net.ipv6.conf.default.accept_dad", 0)
+        sysctl("net.ipv6.conf.default.router_solicitations", 0)
+        if plan is IP6:
+            sysctl("net.ipv6.conf.all.forwarding", 1)
         sysctl("net.ipv4.conf.all.rp_filter", 0)
         sysctl("net.ipv4.conf.default.rp_filter", 0)
         sysctl("net.ipv4.ip_forward", 1)
@@ -44,12 +49,12 @@ class World(Director):
         lo, tapc, taps = (socket.if_nametoindex(dev) for dev in ("lo", "tapc", "taps"))
         rtnl.apply(
             rtnl.up(tapc, CLIENT_DEV), rtnl.up(taps, SERVER_DEV), rtnl.up(lo),
-            rtnl.address("192.0.2.1/24", tapc), rtnl.address("10.10.0.1/24", taps),
-            *(rtnl.address(f"{lip}/32", lo) for lip in LIPS),
-            *(rtnl.neighbour(host, mac, tapc if host == CLIENT else taps)
-              for host, mac in MACS.items()),
-            *(rtnl.neighbour(host, MACS[CLIENT], tapc) for host in NEIGHBOURS),
-            rtnl.route("198.51.100.0/24", ROUTER))
+            *map(rtnl.address, plan.director, (tapc, taps)),
+            *(rtnl.address(f"{lip}/{plan.host}", lo) for lip in plan.lips),
+            *(rtnl.neighbour(host, mac, tapc if host == plan.client else taps)
+              for host, mac in plan.macs.items()),
+            *(rtnl.neighbour(host, CLIENT_MAC, tapc) for host in plan.neighbours),
+            rtnl.route(plan.vips, plan.router))
 
     def tap(self, name, flags=0):
         self.taps.append(Tap(name, self.log, flags))
@@ -86,11 +91,12 @@ class Flow:
     which server, LIP, port and offset the director chose.
     """
 
-    def __init__(self, world, proto, sport, client=CLIENT, vip=VIP, dport=None, rport=None,
+    def __init__(self, world, proto, sport, client=None, vip=None, dport=None, rport=None,
                  isn=0x10000000, server_isn=0x20000000):
         self.world, self.proto = world, proto
-        self.client, self.sport = client, sport
-        self.vip, self.dport = vip, dport or PORT[proto]
+        self.plan = world.plan
+        self.client, self.sport = client or self.plan.client, sport
+        self.vip, self.dport = vip or self.plan.vip, dport or PORT[proto]
         self.rport = rport or self.dport    # of the server
         self.next_c, self.next_s = isn, server_isn
         self.lip = self.lport = self.rs = None
@@ -106,7 +112,9 @@ class Flow:
 
     @staticmethod
     def _frame(**fields):
-        """A frame whose numbers may have run over 2^32."""
+        """A frame whose numbers may have run over 2^32; of IPv6, what it does not have is out."""
+        if ":" in fields["src"]:
+            fields.pop("id", None)
         wrapped = {k: fields[k] % 2**32 for k in ("seq", "ack") if k in fields}
         return Frame(**(fields | wrapped))
 
@@ -116,14 +124,14 @@ class Flow:
     def from_client(self, flags="", payload=b"", **fields):
         """A frame of the client's, not sent."""
         base = self._base(flags, payload, self.next_c, self.next_s)
-        base |= dict(smac=MACS[CLIENT], dmac=CLIENT_DEV, src=self.client, dst=self.vip,
+        base |= dict(smac=CLIENT_MAC, dmac=CLIENT_DEV, src=self.client, dst=self.vip,
                      sport=self.sport, dport=self.dport, id=0x1234, tos=0xb8)
         return self._frame(**(base | fields))
 
     def from_server(self, flags="", payload=b"", **fields):
         """A frame of the server's, not sent; numbers as the server has them."""
         base = self._base(flags, payload, self.next_s, self.next_c + self.shift)
-        base |= dict(smac=MACS[self.rs], dmac=SERVER_DEV, src=self.rs, dst=self.lip,
+        base |= dict(smac=self.plan.macs[self.rs], dmac=SERVER_DEV, src=self.rs, dst=self.lip,
                      sport=self.rport, dport=self.lport, id=0x4321, tos=0x28)
         return self._frame(**(base | fields))
 
@@ -131,7 +139,7 @@ class Flow:
 
     def at_server(self, sent, **fields):
         """SENT by the client, as the server is to see it."""
-        seen = sent.but(smac=SERVER_DEV, dmac=MACS[self.rs], src=self.lip, dst=self.rs,
+        seen = sent.but(smac=SERVER_DEV, dmac=self.plan.macs[self.rs], src=self.lip, dst=self.rs,
                         sport=self.lport, dport=self.rport, ttl=sent.ttl - 1)
         if self.proto == TCP:
             seen = seen.but(seq=(sent.seq + self.shift) % 2**32)
@@ -139,7 +147,7 @@ class Flow:
 
     def at_client(self, sent, **fields):
         """SENT by the server, as the client is to see it."""
-        seen = sent.but(smac=CLIENT_DEV, dmac=MACS[CLIENT], src=self.vip, dst=self.client,
+        seen = sent.but(smac=CLIENT_DEV, dmac=CLIENT_MAC, src=self.vip, dst=self.client,
                         sport=self.dport, dport=self.sport, ttl=sent.ttl - 1)
         if "A" in sent.flags:
             seen = seen.but(ack=(sent.ack - self.shift) % 2**32)
@@ -149,7 +157,7 @@ class Flow:
         got = self.world.s.receive(2 * lab.SLOW)
         assert got, f"taps: nothing came of {sent}"
         self.lip, self.lport, self.rs = got.src, got.sport, got.dst
-        assert self.lip in LIPS and self.rs in SERVERS, f"not translated: {got}"
+        assert self.lip in self.plan.lips and self.rs in self.plan.servers, f"not translated: {got}"
         self.shift = (got.seq - sent.seq) % 2**32
         return got
 
@@ -201,4 +209,4 @@ class Flow:
 
     def passed_on(self, sent):
         """SENT, left alone and merely routed, as the next router is to see it."""
-        return sent.but(smac=SERVER_DEV, dmac=MACS[ROUTER], ttl=sent.ttl - 1)
+        return sent.but(smac=SERVER_DEV, dmac=ROUTER_MAC, ttl=sent.ttl - 1)
