@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0
+"""ICMP errors about packets that were translated, and echo to a VIP."""
+
+import pytest
+
+from lib.packet import ICMP, ICMPV6, TCP, UDP, Frame
+from addresses import CLIENT_MAC, IP4, ROUTER_MAC, SERVER_MACS
+from world import CLIENT_DEV, SERVER_DEV, sysctl
+
+BOTH_FAMILIES = True
+
+# What can happen to a packet, as IPv4 and as IPv6 say it.
+ERRORS = {"port": (dict(type=3, code=3), dict(type=1, code=4)),
+          "too big": (dict(type=3, code=4, info=1400), dict(type=2, info=1400)),
+          "ttl": (dict(type=11), dict(type=3)),
+          "parameter": (dict(type=12, info=0x14000000), dict(type=4, code=1, info=40))}
+
+both = pytest.mark.parametrize("proto", [TCP, UDP], ids=["tcp", "udp"])
+
+
+@pytest.fixture
+def flow(world, proto):
+    world.service(proto)
+    made = world.flow(proto).open()
+    made.down("A", b"answer")
+    return made
+
+
+def report(world, side, quoted, length, what="too big", **fields):
+    """An error about QUOTED, of whose transport it has LENGTH bytes, from a router there."""
+    v4, v6 = ERRORS[what]
+    header = 20 if world.plan is IP4 else 40
+    from_client = side is world.c
+    return Frame(smac=CLIENT_MAC if from_client else SERVER_MACS[0],
+                 dmac=CLIENT_DEV if from_client else SERVER_DEV,
+                 src=world.plan.neighbours[0] if from_client else world.plan.router,
+                 dst=quoted.src, proto=ICMP if world.plan is IP4 else ICMPV6,
+                 payload=quoted.packet()[:max(header + length, 0)],
+                 **(v4 if world.plan is IP4 else v6) | fields)
+
+
+def passed_on(world, told):
+    """TOLD by the client's side, as it would be without us."""
+    world.s.expect(told.but(smac=SERVER_DEV, dmac=ROUTER_MAC, ttl=told.ttl - 1))
+
+
+@both
+@pytest.mark.parametrize("length", [8, 12, 16, 18, 20, 100], ids=lambda n: f"{n} bytes")
+@pytest.mark.parametrize("what", ERRORS)
+def test_from_the_client_side(world, flow, what, length):
+    """It reaches the server, from the LIP, and speaks of what the server sent."""
+    sent = flow.from_server("A", bytes(100))
+    told = report(world, world.c, flow.down("A", bytes(100)), length, what)
+    quote = sent.but(ttl=sent.ttl - 1).packet()[:len(told.payload)]
+    with world.counted(icmp_translated=1):
+        world.c.send(told)
+        world.s.expect(told.but(smac=SERVER_DEV, dmac=SERVER_MACS[0], src=flow.lip, dst=flow.rs,
+                                ttl=told.ttl - 1, payload=quote))
+    world.quiet()
+
+
+@both
+@pytest.mark.parametrize("length", [8, 12, 16, 18, 20, 100], ids=lambda n: f"{n} bytes")
+@pytest.mark.parametrize("what", ERRORS)
+def test_from_the_server_side(world, flow, what, length):
+    """It reaches the client, from the VIP, and speaks of what the client sent."""
+    sent = flow.from_client("A", bytes(100))
+    told = report(world, world.s, flow.up("A", bytes(100)), length, what)
+    quote = sent.but(ttl=sent.ttl - 1).packet()[:len(told.payload)]
+    with world.counted(icmp_translated=1):
+        world.s.send(told)
+        world.c.expect(told.but(smac=CLIENT_DEV, dmac=CLIENT_MAC, src=flow.vip, dst=flow.client,
+                                ttl=told.ttl - 1, payload=quote))
+    world.quiet()
+
+
+@pytest.mark.parametrize("length", [-40, -20, -1, 0, 7])
+def test_that_quotes_too_little(world, length):
+    """Not ours, for it does not say whose it is."""
+    world.service()
+    got = world.tcp().establish().down("A", bytes(10))
+    told = report(world, world.c, got, length)
+    with world.counted():
+        world.c.send(told)
+        passed_on(world, told)
+
+
+def test_corrupt(world):
+    """It goes no further."""
+    world.service()
+    got = world.tcp().establish().down("A", bytes(10))
+    with world.counted(drop_corrupt=1):
+        world.c.send(report(world, world.c, got, 8, off=1))
+        world.quiet()
+
+
+def test_forged(world):
+    """About a packet that nobody sent; to another than who sent it; from a LIP."""
+    world.service()
+    got = world.tcp().establish().down("A", bytes(10))
+    for told in (report(world, world.c, got.but(sport=81), 8),
+                 report(world, world.c, got, 8).but(
+                     dst=world.plan.vip[:-1] + "7", payload=got.packet()[:60])):
+        with world.counted():
+            world.c.send(told)
+            passed_on(world, told)
+    with world.counted(drop_source=1):
+        world.c.send(report(world, world.c, got, 8).but(src=world.plan.lips[0]))
+        world.quiet()
+
+
+def test_flow_lives_on(world):
+    """An error is for the ends to judge."""
+    world.service()
+    flow = world.tcp().establish()
+    got = flow.down("A", bytes(10))
+    world.c.send(report(world, world.c, got, 8, "port"))
+    assert world.s.receive()
+    assert flow.state() == "ESTABLISHED"
+    flow.up("A", b"on")
+
+
+def test_ttl_runs_out(world):
+    """An error that can go no further makes none of its own."""
+    world.service()
+    got = world.tcp().establish().down("A", bytes(10))
+    with world.counted(drop_ttl=1):
+        world.c.send(report(world, world.c, got, 8, ttl=1))
+        world.quiet()
+
+
+# --- echo ------------------------------------------------------------------------
+
+def ping(world, size, **fields):
+    v4 = world.plan is IP4
+    return Frame(**dict(smac=CLIENT_MAC, dmac=CLIENT_DEV, src=world.plan.client,
+                        dst=world.plan.vip, proto=ICMP if v4 else ICMPV6, type=8 if v4 else 128,
+                        info=0x12340001, payload=bytes(i % 251 for i in range(size))) | fields)
+
+
+@pytest.mark.parametrize("size", [0, 1, 56, 1400])
+def test_echo_to_a_vip(world, size):
+    """Answered if the operator wants it."""
+    world.service()
+    sent = ping(world, size)
+    sysctl("net.ipv4.vs.fullnat_vip_echo", 1)
+    with world.counted(vip_echo=1):
+        world.c.send(sent)
+        got = world.c.receive()
+        right = sent.but(smac=CLIENT_DEV, dmac=CLIENT_MAC, src=sent.dst, dst=sent.src,
+                         type=0 if world.plan is IP4 else 129, id=got.id, df=got.df)
+        assert not got.differences(right), got.differences(right)
+    with world.counted(drop_corrupt=1):
+        world.c.send(sent.but(off=1))
+        world.quiet()
+    with world.counted(drop_source=1):
+        world.c.send(sent.but(src=world.plan.lips[0]))
+        world.quiet()
+
+
+def test_echo_is_not_ours(world):
+    """By default, and to what is no VIP."""
+    world.service()
+    for switch, dst in ((0, world.plan.vip), (1, world.plan.vip[:-1] + "7")):
+        sysctl("net.ipv4.vs.fullnat_vip_echo", switch)
+        with world.counted():
+            sent = world.c.send(ping(world, 56, dst=dst))
+            passed_on(world, sent)
