@@ -7,8 +7,8 @@ left alone comes out on the servers' side as it was, one hop older.
 
 import pytest
 
-from lib.packet import ICMP, TCP, UDP, fragments
-from world import CLIENT_DEV, LIPS, ROUTER, MACS, SERVER_DEV, VIP, ip
+from lib.packet import ICMP, TCP, UDP, Frame, fragments
+from world import CLIENT_DEV, LIPS, ROUTER, MACS, SERVER_DEV, VIP, ip, sysctl
 
 
 @pytest.fixture
@@ -49,6 +49,35 @@ def test_stray_segment(world, flow, flags):
     assert world.conns() == []
 
 
+def test_stray_segment_is_answered(world, flow):
+    """As RFC 9293 3.10.7.1 has it, but never a RST with another."""
+    sysctl("net.ipv4.vs.fullnat_stray", 1)
+    for flags, answer in (("A", dict(flags="R", seq=flow.next_s)),
+                          ("F", dict(flags="RA", ack=flow.next_c + 1)),
+                          ("SA", dict(flags="R", seq=flow.next_s))):
+        with world.counted(tcp_stray=1, refused_rst=1):
+            sent = world.c.send(flow.from_client(flags))
+            world.c.expect(Frame(smac=sent.dmac, dmac=sent.smac, src=sent.dst, dst=sent.src,
+                                 sport=sent.dport, dport=sent.sport, **answer))
+            world.quiet()
+    for flags, src in (("R", flow.client), ("A", LIPS[0])):
+        with world.counted(tcp_stray=1):
+            world.c.send(flow.from_client(flags, src=src))
+            world.quiet()
+
+
+def test_stray_segment_is_dropped_or_passed(world, flow):
+    """Whoever the VIP is."""
+    ip(f"address add {VIP}/32 dev lo")
+    sysctl("net.ipv4.vs.fullnat_stray", 2)
+    with world.counted(tcp_stray=1):
+        world.c.send(flow.from_client("A"))
+        world.quiet()
+    ip(f"address del {VIP}/32 dev lo")
+    sysctl("net.ipv4.vs.fullnat_stray", 3)
+    left_alone(flow, flow.from_client("A"), tcp_stray=1)
+
+
 def test_stray_segment_to_the_host(world, flow):
     """If the VIP is an address of the host, that answers."""
     ip(f"address add {VIP}/32 dev lo")
@@ -60,8 +89,8 @@ def test_stray_segment_to_the_host(world, flow):
 
 
 def test_fragments(world, flow):
-    """Fragments are not looked into (nobody has put them together here)."""
-    whole = world.udp().from_client(payload=bytes(range(200)) * 8)
+    """To an address that is not ours."""
+    whole = world.udp(vip="198.51.100.9").from_client(payload=bytes(range(200)) * 8)
     for piece in fragments(whole, 800):
         left_alone(flow, piece)
 
