@@ -7,7 +7,6 @@ commands run in the thread that sends them, and so does a packet from a TAP.
 """
 
 import contextlib
-import ctypes
 import itertools
 import os
 import pathlib
@@ -23,7 +22,7 @@ from lib import lab
 from lib.netlink import (ACK, DUMP, GENL, Family, Refused, attr, attrs, be16, ip, nest, string,
                          u16, u32)
 from lib.packet import TCP, UDP
-from world import LIPS, NEIGHBOURS, SERVERS, VIP, Flow, Namespace, ip as ip_command
+from world import LIPS, NEIGHBOURS, SERVERS, VIP, Flow, ip as ip_command, sysctl
 
 INJECT = pathlib.Path("/sys/kernel/debug/fail_page_alloc")
 if not INJECT.is_dir():
@@ -242,6 +241,7 @@ COMMANDS = {
 @pytest.fixture
 def configured(world):
     """A bit of everything; ipvsadm says it is the same before and after."""
+    sysctl("net.ipv4.vs.run_estimation", 0)         # rates change by themselves
     world.ipvsadm("-R", stdin=RULES)
     return world
 
@@ -263,7 +263,7 @@ def test_command(configured, name):
 def test_first_of_a_namespace(loaded, command, data):
     """It makes the tables and the hook; what fails leaves none, or all."""
     for n in itertools.count(1):
-        namespace = Namespace()
+        namespace = lab.Namespace()
         namespace.enter()
         ip_command("link set lo up")
         try:
@@ -354,46 +354,6 @@ def without_seconds(replies):
             return sorted((k, v) for k, v in attrs(found[CONN]).items() if k != 13)
         return sorted(found.items())
     return sorted((command, stable(found)) for command, found in replies)
-
-
-# --- the module ------------------------------------------------------------------
-
-FINIT_MODULE = 313                              # the system call, on x86-64
-MANY = 10**6                                    # more allocations than anything here does
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def insert(n):
-    """Load the module while the N-th allocation fails: an errno or 0, and what was
-    left of N."""
-    file = os.open(lab.MODULE, os.O_RDONLY)
-    with Fault(n) as fault:
-        failed = libc.syscall(FINIT_MODULE, file, b"conn_tab_bits=8", 0)
-    errno = ctypes.get_errno()
-    os.close(file)
-    return errno if failed else 0, fault.left
-
-
-def test_load(loaded):
-    """It is there as a whole, or not at all."""
-    there = pathlib.Path("/sys/module/ip_vs_fullnat")
-    lab.unload()
-    errno, left = insert(MANY)
-    assert errno == 0 and there.exists()
-    total = MANY - left
-    # The loader's own allocations come first, and then a cache of connections:
-    # 6.1 leaks its name if that fails halfway. What comes last is ours.
-    refused = 0
-    for n in range(total - 19, total + 1):
-        lab.unload()
-        errno, left = insert(n)
-        assert errno in (0, ENOMEM), f"allocation {n}: {os.strerror(errno)}"
-        assert there.exists() == (errno == 0), f"allocation {n}"
-        refused += errno != 0
-    lab.figure(f"faults: loading the module: {total} allocations, {refused} of the last 20"
-               " refused it")
-    assert refused
-    lab.load(conn_tab_bits=8)
 
 
 # --- packets ---------------------------------------------------------------------
