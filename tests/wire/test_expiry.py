@@ -5,7 +5,9 @@ import time
 
 from lib import lab
 from lib.packet import UDP
-from world import SERVERS
+from world import sysctl
+
+BOTH_FAMILIES = True
 
 # A timeout, in seconds, that a slow kernel does not reach between two packets.
 SHORT = 2 + lab.SLOW
@@ -24,7 +26,7 @@ def test_udp_expires(world):
     flow = world.udp().open()
     assert flow.state() == "UDP"
     flow.gone()
-    assert world.active() == {SERVERS[0]: (0, 0)}
+    assert world.active() == {world.plan.servers[0]: (0, 0)}
     assert [conns for _, conns in world.lips().values()] == [0]
 
 
@@ -75,7 +77,7 @@ def test_states_have_their_own(world):
     assert ends.state() == "FIN_WAIT"
     ends.gone()
     assert stays.state() == "ESTABLISHED"
-    assert world.active() == {SERVERS[0]: (1, 0)}
+    assert world.active() == {world.plan.servers[0]: (1, 0)}
     # The port of the dead one is free again for a packet of its client's.
     world.tcp(isn=77).establish()
 
@@ -91,6 +93,41 @@ def test_raised_timeout(world):
     assert flow.state() == "UDP"
     flow.up(payload=b"still")
     flow.down(payload=b"here")
+
+
+def test_ends_are_told(world):
+    """An established connection that times out: a RST to both, with a number they accept."""
+    world.timeouts(tcp=1)
+    world.service()
+    flow = world.tcp().establish()
+    flow.up("PA", b"request")
+    flow.down("PA", b"answer")
+    flow.up("A")
+    with world.counted(conn_expire_rst=2):
+        client, server = (tap.receive(10 * lab.SLOW) for tap in (world.c, world.s))
+        flow.gone()
+    assert client and (client.src, client.dst, client.sport, client.dport) == (
+        flow.vip, flow.client, flow.dport, flow.sport)
+    assert (client.flags, client.seq, client.ack, client.off) == ("RA", flow.next_s, flow.next_c, 0)
+    assert server and (server.src, server.dst, server.sport, server.dport) == (
+        flow.lip, flow.rs, flow.lport, flow.rport)
+    # It has acknowledged the request, and numbers it as we gave it out.
+    assert (server.flags, server.seq, server.off) == ("RA", (flow.next_c + flow.shift) % 2**32, 0)
+    world.quiet()
+
+
+def test_ends_are_not_told(world):
+    """If the operator says so, and of what is not established."""
+    world.timeouts(tcp=1)
+    sysctl("net.ipv4.vs.conn_expire_tcp_rst", 0)
+    world.service()
+    world.tcp().establish().gone()
+    sysctl("net.ipv4.vs.conn_expire_tcp_rst", 1)
+    sysctl("net.ipv4.vs.timeout_synrecv", 1)
+    half = world.tcp(sport=41000)
+    half.up("S")
+    half.gone()
+    world.quiet()
 
 
 def test_idle_listing(world):

@@ -28,7 +28,11 @@ def services():
     def new(name, errno, word, **changes):
         return name, NEW_SERVICE, service(**OTHER | changes), errno, word
 
-    yield new("ipv6", EAFNOSUPPORT, "IPv4", af=u16(10), addr=bytes(15) + b"\1")
+    yield new("short ipv6", EINVAL, "too short", af=u16(10))
+    yield new("link-local", EINVAL, "link-local", af=u16(10), addr=b"\xfe\x80" + bytes(13) + b"\1",
+              netmask=u32(128))
+    yield new("ipv6 netmask", EINVAL, "prefix length", af=u16(10),
+              addr=b"\x20\x01" + bytes(13) + b"\1", netmask=u32(129))
     yield new("family 77", EAFNOSUPPORT, "IPv4", af=u16(77))
     yield new("sctp", EOPNOTSUPP, "TCP and UDP", proto=u16(132))
     yield new("fwmark 0", EINVAL, "above 0", fwmark=u32(0))
@@ -105,7 +109,8 @@ def lips():
     yield lip("not there", ENOENT, "nothing was removed", LIPS[1], command=DEL_LADDR)
     yield lip("one not there", ENOENT, "nothing was removed", LIPS[0], LIPS[1],
               command=DEL_LADDR)
-    yield lip("lip of ipv6", EAFNOSUPPORT, "IPv4", af=u16(10))
+    yield lip("short lip of ipv6", EINVAL, "too short", af=u16(10))
+    yield lip("lip of family 77", EAFNOSUPPORT, "IPv6", af=u16(77))
     yield ("short lip", NEW_LADDR, attr(LADDR | NESTED, attr(1, b"\1\2\3")), EINVAL,
            "too short")
     yield "no lip", NEW_LADDR, strict(key()), EINVAL, "No local address"
