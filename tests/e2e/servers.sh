@@ -21,6 +21,7 @@ config() {
 	  sendfile on;
 	  server {
 	    listen 80 backlog=4096;
+	    listen [::]:80 backlog=4096;
 	    root $1/www;
 	    location /up/ { client_max_body_size 0; dav_methods PUT; }
 	  }

@@ -138,7 +138,7 @@ def test_in_tree_ip_vs_is_refused_while_we_are_there(director):
     lab.load()
 
 
-def test_module_depends_on_nothing(module):
+def test_module_needs_no_conntrack(module):
     """Neither nf_conntrack nor ip_vs."""
     depends = lab.out("modinfo", "-F", "depends", lab.MODULE).strip()
     lab.figure(f"modinfo: the module depends on {depends or 'nothing'}")
