@@ -40,7 +40,7 @@ static bool gather6(struct fnat_net *fn, struct sk_buff *skb,
 }
 
 bool fnat_frag_gather(struct fnat_net *fn, struct sk_buff *skb, u16 af,
-		      unsigned int *verdict)
+		      bool any, unsigned int *verdict)
 {
 	union nf_inet_addr daddr = {};
 
@@ -51,8 +51,7 @@ bool fnat_frag_gather(struct fnat_net *fn, struct sk_buff *skb, u16 af,
 		daddr.ip = ip_hdr(skb)->daddr;
 	else
 		daddr.in6 = ipv6_hdr(skb)->daddr;
-	/* Those of marked packets may be for anyone. */
-	if (!skb->mark && !fnat_addrset_has_any(&fn->addrs, af, &daddr))
+	if (!any && !fnat_addrset_has_any(&fn->addrs, af, &daddr))
 		return false;
 	if (fnat_defence_fragment(fn, af, &daddr)) {
 		*verdict = NF_DROP;

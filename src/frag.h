@@ -14,12 +14,13 @@ struct fnat_net;
 struct fnat_pkt;
 
 /*
- * Takes @skb, a fragment of family @af to @daddr, in. True: it was the last, and
- * @skb is now the whole packet. False, and *@verdict: not ours, dropped by
- * defence_frag_drop, or kept until the others have come. RCU.
+ * Takes @skb, a fragment of family @af, in; one to another address than a VIP
+ * or a LIP only if @any. True: it was the last, and @skb is now the whole
+ * packet. False, and *@verdict: not ours, dropped by defence_frag_drop, or kept
+ * until the others have come. RCU.
  */
 bool fnat_frag_gather(struct fnat_net *fn, struct sk_buff *skb, u16 af,
-		      unsigned int *verdict);
+		      bool any, unsigned int *verdict);
 
 /* Whether @p came in fragments. */
 bool fnat_frag_was(const struct fnat_pkt *p);

@@ -282,7 +282,7 @@ static unsigned int story4(void *priv, struct sk_buff *skb,
 	if (!fnat_addrset_maybe4(&fn->addrs, ip_hdr(skb)->daddr))
 		return NF_ACCEPT;
 	if (unlikely(ip_is_fragment(ip_hdr(skb))) &&
-	    !fnat_frag_gather(fn, skb, AF_INET, &verdict))
+	    !fnat_frag_gather(fn, skb, AF_INET, false, &verdict))
 		return verdict;
 	return whole(fn, skb, state);
 }
@@ -296,7 +296,7 @@ static unsigned int story6(void *priv, struct sk_buff *skb,
 	if (!fnat_addrset_maybe6(&fn->addrs, &ipv6_hdr(skb)->daddr))
 		return NF_ACCEPT;
 	if (unlikely(fnat_pkt_is_fragment6(skb)) &&
-	    !fnat_frag_gather(fn, skb, AF_INET6, &verdict))
+	    !fnat_frag_gather(fn, skb, AF_INET6, false, &verdict))
 		return verdict;
 	return whole(fn, skb, state);
 }
@@ -316,10 +316,12 @@ static unsigned int marked(void *priv, struct sk_buff *skb,
 		return NF_ACCEPT;
 	if ((v4 ? ip_is_fragment(ip_hdr(skb)) : fnat_pkt_is_fragment6(skb)) &&
 	    !(fnat_svc_has_mark(priv, state->pf, skb->mark) &&
-	      fnat_frag_gather(priv, skb, state->pf, &verdict)))
+	      fnat_frag_gather(priv, skb, state->pf, true, &verdict)))
 		return verdict;
-	if (!fnat_pkt_parse(&p, priv, skb, state) || is_icmp(&p))
+	if (!fnat_pkt_parse(&p, priv, skb, state))
 		return NF_ACCEPT;
+	if (is_icmp(&p))
+		return fnat_icmp(&p);
 	return tell(&p, fnat_svc_marked);
 }
 

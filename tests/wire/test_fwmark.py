@@ -4,7 +4,7 @@
 import pytest
 
 from lib import lab
-from lib.packet import TCP, UDP
+from lib.packet import ICMP, TCP, UDP, Frame, fragments, reassembled
 from world import LIPS, SERVERS, VIP, sysctl
 
 A, B, C = SERVERS
@@ -157,3 +157,37 @@ def test_save_and_restore(world):
     world.ipvsadm("-C")
     world.ipvsadm("-R", stdin=saved)
     assert world.ipvsadm("-Sn").stdout == saved
+
+
+def test_fragments(marked):
+    """They have the mark, each of them, and make up one packet."""
+    flow = marked.udp().open()
+    sent = flow.from_client(payload=bytes(range(250)) * 8)
+    with marked.counted(reassembled=1, fast_xmit_reject=1):
+        for piece in fragments(sent, 1000):
+            marked.c.send(piece)
+        whole = reassembled([marked.s.receive() for _ in range(3)])
+    assert whole == flow.at_server(sent, id=whole.id, df=False)
+
+
+def test_fragments_of_another_mark(marked):
+    """Nobody has asked for them."""
+    nft("flush ruleset")
+    mark(f"ip daddr {VIP}", n=MARK + 1)
+    flow = marked.udp()
+    for piece in fragments(flow.from_client(payload=bytes(1600)), 800):
+        marked.s.expect(flow.passed_on(marked.c.send(piece)))
+
+
+def test_error_about_a_marked_flow(marked):
+    """A router beyond the client: its word reaches the server, if it has the mark."""
+    flow = marked.udp().open()
+    sent = flow.from_server(payload=b"answer")
+    got = flow.down(payload=b"answer")
+    told = Frame(smac=got.dmac, dmac=got.smac, src=flow.client, dst=VIP, proto=ICMP, type=3,
+                 code=3, payload=got.packet()[:28])
+    with marked.counted(icmp_translated=1):
+        marked.c.send(told)
+        heard = marked.s.receive()
+    assert (heard.src, heard.dst) == (flow.lip, flow.rs)
+    assert heard.payload == sent.but(ttl=sent.ttl - 1).packet()[:28]
