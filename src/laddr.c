@@ -141,15 +141,14 @@ static int check(struct fnat_net *fn, u16 af, const union nf_inet_addr *addr,
 	if (!local)
 		NL_SET_ERR_MSG(ea,
 			       "Nobody answers ARP or ND for a LIP that is no address of this host");
-	if (fnat_addr_loopback(af, addr) ||
-	    (af == AF_INET && fnat_addr_unusable(af, addr))) {
-		NL_SET_ERR_MSG(ea,
-			       "Real servers cannot reach a LIP in 127/8, 0/8 or ::1");
-		return -EINVAL;
-	}
-	if (local < 0 || fnat_addr_unusable(af, addr)) {
+	if (local < 0 || (af == AF_INET6 && fnat_addr_unusable(af, addr))) {
 		NL_SET_ERR_MSG(ea,
 			       "A LIP is a unicast address, not broadcast, multicast or link-local");
+		return -EINVAL;
+	}
+	if (fnat_addr_loopback(af, addr) || fnat_addr_unusable(af, addr)) {
+		NL_SET_ERR_MSG(ea,
+			       "Real servers cannot reach a LIP in 127/8, 0/8 or ::1");
 		return -EINVAL;
 	}
 	if (host_source(fn, af, addr)) {

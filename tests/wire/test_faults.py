@@ -240,7 +240,7 @@ COMMANDS = {
 
 @pytest.fixture
 def configured(world):
-    """A bit of everything; ipvsadm says it is the same before and after."""
+    """A bit of everything."""
     sysctl("net.ipv4.vs.run_estimation", 0)         # rates change by themselves
     world.ipvsadm("-R", stdin=RULES)
     return world
@@ -250,12 +250,10 @@ def configured(world):
 def test_command(configured, name):
     """Done wholly, or refused and everything as it was."""
     command, data, undo = COMMANDS[name]
-    views = [("-S", "-n"), ("-L", "-n"), ("-G", "-n"), ("-L", "--timeout")]
-    before = [sorted(configured.ipvsadm(*v).stdout.splitlines()) for v in views]
+    before = configured.configuration()
     every_fault(command, data, undo)
-    assert [sorted(configured.ipvsadm(*v).stdout.splitlines()) for v in views] != before
     tell(*undo)
-    assert [sorted(configured.ipvsadm(*v).stdout.splitlines()) for v in views] == before
+    assert sorted(map(str, configured.configuration())) == sorted(map(str, before))
 
 
 @pytest.mark.parametrize("command, data", [

@@ -28,7 +28,7 @@ def services():
     def new(name, errno, word, **changes):
         return name, NEW_SERVICE, service(**OTHER | changes), errno, word
 
-    yield new("short ipv6", EINVAL, "too short", af=u16(10))
+    yield new("short ipv6", EINVAL, "too short", af=u16(10), addr=ip(VIP, 4))
     yield new("link-local", EINVAL, "link-local", af=u16(10), addr=b"\xfe\x80" + bytes(13) + b"\1",
               netmask=u32(128))
     yield new("ipv6 netmask", EINVAL, "prefix length", af=u16(10),
