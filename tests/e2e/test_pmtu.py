@@ -29,7 +29,7 @@ def ip(ns, *lines):
 
 @pytest.fixture
 def far(director):
-    """A host behind a router whose link to it is narrow."""
+    """A host behind a router whose way to it is narrow."""
     for ns in ("mid", "far"):
         lab.sh("ip", "netns", "add", ns)
     lab.sh("ip", "link", "add", "mid", "netns", "director", "type", "veth", "peer", "name", "north",
@@ -39,10 +39,13 @@ def far(director):
     ip("director", "link set mid up", "addr add 172.16.9.1/24 dev mid",
        "addr add 2001:db8:9::1/64 dev mid nodad", "route add 203.0.113.0/24 via 172.16.9.2",
        "route add 2001:db8:fa::/64 via 2001:db8:9::2")
-    ip("mid", "link set lo up", "link set north up", "link set south up mtu 1300",
+    ip("mid", "link set lo up", "link set north up", "link set south up",
        "addr add 172.16.9.2/24 dev north", "addr add 2001:db8:9::2/64 dev north nodad",
        "addr add 203.0.113.1/24 dev south", "addr add 2001:db8:fa::1/64 dev south nodad",
-       "route add default via 172.16.9.1", "route add default via 2001:db8:9::1")
+       "route add default via 172.16.9.1", "route add default via 2001:db8:9::1",
+       # Narrow one way only: a veth drops, and says nothing, what is too long to receive.
+       "route add 203.0.113.2/32 dev south mtu lock 1300",
+       "route add 2001:db8:fa::2/128 dev south mtu lock 1300")
     lab.sh("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", ns="mid")
     ip("far", "link set lo up", "link set eth0 up", "addr add 203.0.113.2/24 dev eth0",
        "addr add 2001:db8:fa::2/64 dev eth0 nodad", "route add default via 203.0.113.1",
