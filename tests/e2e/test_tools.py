@@ -102,7 +102,7 @@ def test_errors_are_sentences(director):
     lab.ipvsadm("-A", "-t", SVC, "-s", "rr")
     for args, sentence in (
             (("-A", "-t", f"{VIP}:81", "-s", "nope"), "No such scheduler"),
-            (("-A", "-t", "[2001:db8::1]:80", "-s", "rr"), "IPv4"),
+            (("-A", "-t", "[fe80::1]:80", "-s", "rr"), "link-local"),
             (("-A", "-t", f"{VIP}:82", "-s", "rr", "-j", "enable"), "not available yet"),
             (("-P", "-t", SVC, "-z", "192.0.2.1"), "/32"),
             (("-P", "-t", SVC, "-z", "224.0.0.9"), "unicast"),
