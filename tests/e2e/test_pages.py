@@ -39,18 +39,25 @@ def sha256(path):
 
 
 def packets():
-    """Packets that the director got and sent, and the bytes it got."""
-    client, trunk = lab.nic("client", "director"), lab.nic("trunk", "director")
-    return (client["rx_packets"] + trunk["rx_packets"], client["tx_packets"] + trunk["tx_packets"],
-            client["rx_bytes"] + trunk["rx_bytes"])
+    """The counters of the director's two devices."""
+    return [lab.nic(dev, "director") for dev in ("client", "trunk")]
 
 
 def moved_whole(before, what):
-    """Super-packets stayed whole: far fewer packets than segments, as many out as in."""
-    got, sent, octets = (after - b for after, b in zip(packets(), before))
-    lab.figure(f"large file {what}: {octets} bytes, {got} packets in, {sent} out")
+    """Super-packets stayed whole: far fewer packets than segments, as many out as in.
+
+    Of what came in only the side counts that sent the file: how often the other
+    acknowledges depends on how busy the machine is. A server that has got slow round
+    trips paces itself, and sends two segments at a time (tcp_tso_autosize).
+    """
+    moved = [{k: after[k] - b[k] for k in b} for after, b in zip(packets(), before)]
+    data = max(moved, key=lambda m: m["rx_bytes"])
+    octets, came = data["rx_bytes"], data["rx_packets"]
+    got, sent = (sum(m[k] for m in moved) for k in ("rx_packets", "tx_packets"))
+    lab.figure(f"large file {what}: {octets} bytes in {came} packets; {got} packets in all came"
+               f" in, {sent} went out")
     assert octets > BIG_MB << 20
-    assert got < octets / 1448 / 3, "no super-packets came in"
+    assert came < octets / 1448 / 1.5, "no super-packets came in"
     assert abs(got - sent) < got * 0.05, "super-packets were split or lost"
 
 
