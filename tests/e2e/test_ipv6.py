@@ -66,6 +66,10 @@ def test_udp(director):
 
 def test_families_side_by_side(web6):
     """Each service finds its own; listings and saves show both."""
+    # However the connections end, and however slow the machine is, they are listed.
+    lab.sh("sysctl", "-qw", *(f"net.ipv4.vs.timeout_{state}=300" for state in
+                              ("close", "closewait", "finwait", "lastack", "timewait")),
+           ns="director")
     lab.ipvsadm("-A", "-t", f"{VIP}:80", "-s", "rr")
     lab.ipvsadm("-P", "-t", f"{VIP}:80", "-z", LIPS)
     lab.ipvsadm("-a", "-t", f"{VIP}:80", "-r", f"{RS1}:80", "-b")
