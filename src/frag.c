@@ -65,27 +65,17 @@ bool fnat_frag_gather(struct fnat_net *fn, struct sk_buff *skb, u16 af,
 	return true;
 }
 
-static u32 longest(const struct fnat_pkt *p)
-{
-	return p->af == AF_INET ? IPCB(p->skb)->frag_max_size :
-				  IP6CB(p->skb)->frag_max_size;
-}
-
-bool fnat_frag_was(const struct fnat_pkt *p)
-{
-	return longest(p);
-}
-
 bool fnat_frag_may(const struct fnat_pkt *p, u32 mtu)
 {
 	if (p->af == AF_INET && !(ip_hdr(p->skb)->frag_off & htons(IP_DF)))
 		return true;
-	return longest(p) && longest(p) <= mtu && p->skb->ignore_df;
+	return fnat_frag_longest(p) && fnat_frag_longest(p) <= mtu &&
+	       p->skb->ignore_df;
 }
 
 void fnat_frag_prepare(const struct fnat_pkt *p, bool cut)
 {
-	u32 max = longest(p);
+	u32 max = fnat_frag_longest(p);
 	u16 flags;
 
 	if (p->af == AF_INET6) {

@@ -9,9 +9,11 @@
 
 #include <linux/netfilter.h>
 #include <linux/skbuff.h>
+#include <net/ip.h>
+
+#include "pkt.h"
 
 struct fnat_net;
-struct fnat_pkt;
 
 /*
  * Takes @skb, a fragment of family @af, in; one to another address than a VIP
@@ -22,8 +24,12 @@ struct fnat_pkt;
 bool fnat_frag_gather(struct fnat_net *fn, struct sk_buff *skb, u16 af,
 		      bool any, unsigned int *verdict);
 
-/* Whether @p came in fragments. */
-bool fnat_frag_was(const struct fnat_pkt *p);
+/* The longest of the fragments that @p came in; 0: it came whole. */
+static inline u32 fnat_frag_longest(const struct fnat_pkt *p)
+{
+	return p->af == AF_INET ? IPCB(p->skb)->frag_max_size :
+				  IP6CB(p->skb)->frag_max_size;
+}
 
 /*
  * Whether @p, if it does not fit into @mtu, may be cut up: IPv4 that says so

@@ -111,7 +111,7 @@ bool fnat_route_fits(const struct fnat_pkt *p, const struct dst_entry *dst)
 {
 	u32 mtu = dst_mtu(dst);
 
-	if (unlikely(fnat_frag_was(p)))
+	if (unlikely(fnat_frag_longest(p)))
 		return false;
 	if (p->skb->len <= mtu)
 		return true;
