@@ -66,6 +66,17 @@ def web(director):
         lab.ipvsadm("-a", "-t", f"{VIP}:80", "-r", f"{rs}:80", "-b")
 
 
+def iperf(vip, *args, client="client", server="rs1"):
+    """What iperf3 on CLIENT says of a transfer by VIP to SERVER, both namespaces."""
+    daemon = lab.spawn("iperf3", "-s", "-1", ns=server)
+    lab.wait_until("iperf3 listens", lambda: ":5201" in lab.out("ss", "-tlnH", ns=server))
+    try:
+        return lab.out("iperf3", "-c", vip, *args, ns=client, timeout=60)
+    finally:
+        daemon.terminate()
+        daemon.wait(20)
+
+
 def curl(*args, **kw):
     """What curl on the client prints for ARGS."""
     return lab.out("curl", "-sS", "--max-time", 60 * lab.SLOW, *args, ns="client", timeout=90, **kw)

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from e2e.conftest import LIPS, RS1, VIP, curl
+from e2e.conftest import LIPS, RS1, VIP, curl, iperf
 from e2e.test_pages import log, moved_whole, packets, sha256
 from lib import lab
 
@@ -57,10 +57,7 @@ def test_udp(director):
     """Datagrams there and back by real sockets."""
     for kind in ("-u", "-t"):
         serve(kind, 5201, SERVERS6[:1])
-    server = lab.spawn("iperf3", "-s", "-1", ns="rs1")
-    lab.wait_until("iperf3 listens", lambda: ":5201" in lab.out("ss", "-tlnH", ns="rs1"))
-    said = lab.out("iperf3", "-c", VIP6, "-u", "-b", "2M", "-n", "1M", "-l", "1000", ns="client")
-    server.wait(20)
+    said = iperf(VIP6, "-u", "-b", "2M", "-n", "1M", "-l", "1000")
     assert re.search(r"\b0/\d+ \(0%\)", said), said
 
 

@@ -5,7 +5,7 @@ import hashlib
 import pathlib
 import re
 
-from e2e.conftest import BIG_MB, RS1, VIP, curl
+from e2e.conftest import BIG_MB, RS1, VIP, curl, iperf
 from lib import lab
 
 
@@ -47,8 +47,8 @@ def moved_whole(before, what):
     """Super-packets stayed whole: far fewer packets than segments, as many out as in.
 
     Of what came in only the side counts that sent the file: how often the other
-    acknowledges depends on how busy the machine is. A server that has got slow round
-    trips paces itself, and sends two segments at a time (tcp_tso_autosize).
+    acknowledges depends on how busy the machine is. On a debug kernel round trips are slow:
+    a server paces itself, and sends two segments at a time (tcp_tso_autosize).
     """
     moved = [{k: after[k] - b[k] for k in b} for after, b in zip(packets(), before)]
     data = max(moved, key=lambda m: m["rx_bytes"])
@@ -57,7 +57,7 @@ def moved_whole(before, what):
     lab.figure(f"large file {what}: {octets} bytes in {came} packets; {got} packets in all came"
                f" in, {sent} went out")
     assert octets > BIG_MB << 20
-    assert came < octets / 1448 / 1.5, "no super-packets came in"
+    assert came < octets / 1448 / (3 if lab.SLOW == 1 else 1.5), "no super-packets came in"
     assert abs(got - sent) < got * 0.05, "super-packets were split or lost"
 
 
@@ -92,10 +92,7 @@ def test_udp_through_the_director(director):
     lab.ipvsadm("-A", "-t", f"{VIP}:5201", "-s", "rr")
     lab.ipvsadm("-P", "-t", f"{VIP}:5201", "-z", "10.99.0.1")
     lab.ipvsadm("-a", "-t", f"{VIP}:5201", "-r", f"{RS1}:5201", "-b")
-    server = lab.spawn("iperf3", "-s", "-1", ns="rs1")
-    lab.wait_until("iperf3 listens", lambda: ":5201" in lab.out("ss", "-tlnH", ns="rs1"))
-    said = lab.out("iperf3", "-c", VIP, "-u", "-b", "2M", "-n", "1M", "-l", "1000", ns="client")
-    server.wait(20)
+    said = iperf(VIP, "-u", "-b", "2M", "-n", "1M", "-l", "1000")
     assert re.search(r"\b0/\d+ \(0%\)", said), said
 
 
