@@ -127,6 +127,9 @@ def figure(sentence):
         f.write(f"{sentence}\n")
 
 
+SMALL_TABLE = {"conn_tab_bits": 14}     # for cases that make a namespace each
+
+
 def load(**params):
     """Insert the module, if it is not there."""
     if not pathlib.Path("/sys/module/ip_vs_fullnat").exists():

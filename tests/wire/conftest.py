@@ -17,7 +17,7 @@ def loaded():
     """The module, with a small table, for each namespace gets its own."""
     lab.sh("modprobe", "tun")
     lab.unload()
-    lab.load(conn_tab_bits=14)
+    lab.load(**lab.SMALL_TABLE)
     yield
     lab.unload()
 

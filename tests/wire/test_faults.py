@@ -30,9 +30,9 @@ if not INJECT.is_dir():
 
 
 @pytest.fixture(scope="module", autouse=True)
-def loaded():
-    """The module, with a table so small that no second attempt can save it."""
-    lab.sh("modprobe", "tun")
+def tiny(loaded):
+    """The module with a table so small that no second attempt can save it; and
+    afterwards the one that the other files' cases expect."""
     lab.unload()
     lab.load(conn_tab_bits=8)
     for name, value in (("failslab/ignore-gfp-wait", "N"), ("failslab/verbose", 0),
@@ -42,6 +42,7 @@ def loaded():
         (INJECT.parent / name).write_text(str(value))
     yield
     lab.unload()
+    lab.load(**lab.SMALL_TABLE)
 
 
 class Fault:
@@ -258,7 +259,7 @@ def test_command(configured, name):
 
 @pytest.mark.parametrize("command, data", [
     (NEW_SERVICE, service()), (NEW_LADDR, laddr())], ids=["service", "LIP"])
-def test_first_of_a_namespace(loaded, command, data):
+def test_first_of_a_namespace(command, data):
     """It makes the tables and the hook; what fails leaves none, or all."""
     for n in itertools.count(1):
         namespace = lab.Namespace()
