@@ -94,7 +94,8 @@ struct fnat_conn {
 	/* Read by every packet, written when something changes. */
 	struct fnat_dest	*dest;		/* we hold a reference */
 	u32			stamp;		/* s; of the last packet */
-	u32			due;		/* s; under the wheel's lock */
+	u16			due;		/* fnat_conn_ahead(); wheel's lock */
+	u16			wheel;		/* the CPU that made it */
 	u8			state;		/* enum fnat_state; under lock */
 	u8			flags;		/* FNAT_CONN_* */
 	u16			port_index;	/* in @lports */
@@ -105,7 +106,6 @@ struct fnat_conn {
 		refcount_t		children;	/* template: and itself */
 	};
 	struct fnat_conn	*tmpl;		/* we hold a reference; or NULL */
-	u16			wheel;		/* the CPU that made it */
 	union {
 		struct hlist_node	due_node;	/* while it lives */
 		struct rcu_head		rcu;		/* once it is dead */
@@ -270,6 +270,15 @@ u32 fnat_conn_timeout(const struct fnat_net *fn, const struct fnat_conn *c);
 /* Seconds until @c expires if nothing more comes; 0 if it is due. */
 u32 fnat_conn_left(const struct fnat_net *fn, const struct fnat_conn *c);
 
+/*
+ * Seconds from @now until the wheel meets @c, which are few: less than can be
+ * told apart by the 16 bits that are kept. Of what is not on it this says nothing.
+ */
+static inline s32 fnat_conn_ahead(const struct fnat_conn *c, u32 now)
+{
+	return (s16)(READ_ONCE(c->due) - (u16)now);
+}
+
 /* A packet came: @c lives on. */
 static inline void fnat_conn_touch(struct fnat_net *fn, struct fnat_conn *c)
 {
@@ -279,7 +288,7 @@ static inline void fnat_conn_touch(struct fnat_net *fn, struct fnat_conn *c)
 		return;
 	WRITE_ONCE(c->stamp, now);
 	/* Timeouts may have been lowered by hand. */
-	if ((s32)(READ_ONCE(c->due) - now - fnat_conn_timeout(fn, c)) > 0)
+	if (fnat_conn_ahead(c, now) > (s32)fnat_conn_timeout(fn, c))
 		fnat_wheel_hurry(fn, c);
 }
 

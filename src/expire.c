@@ -71,7 +71,8 @@ static void enqueue(struct fnat_wheel *w, struct fnat_conn *c)
 	lockdep_assert_held(&w->lock);
 	ahead = fnat_now() + fnat_conn_left(w->fn, c) - w->now;
 	ahead = clamp_t(s32, ahead, 1, SLOTS - 1);
-	WRITE_ONCE(c->due, w->now + ahead);
+	/* 0 says that it is on none: that second is the next one. */
+	WRITE_ONCE(c->due, (u16)(w->now + ahead) ?: 1);
 	hlist_add_head(&c->due_node, &w->slot[c->due % SLOTS]);
 	w->count++;
 }
@@ -117,7 +118,7 @@ void fnat_wheel_hurry(struct fnat_net *fn, struct fnat_conn *c)
 	spin_lock_bh(&w->lock);
 	/* Not on it: whoever looks at it will see, under lock, what we see. */
 	if (c->due &&
-	    (s32)(c->due - fnat_now() - fnat_conn_left(fn, c)) > 0) {
+	    fnat_conn_ahead(c, fnat_now()) > (s32)fnat_conn_left(fn, c)) {
 		dequeue(w, c);
 		enqueue(w, c);
 	}
