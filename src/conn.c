@@ -84,7 +84,8 @@ static void return_lport(struct fnat_net *fn, struct fnat_conn *c)
 
 	if (d->flags & FNAT_DIR_SENT && fnat_now() - c->stamp < TIME_WAIT_MEMORY)
 		fnat_lport_remember(fn, c->lports, c->port_index,
-				    d->seq_end + d->seq_off);
+				    d->seq_end + d->seq_off,
+				    c->flags & FNAT_CONN_TS_LOST);
 	fnat_lport_put(fn, c->lports, c->port_index);
 }
 
@@ -117,6 +118,31 @@ static void release(struct fnat_net *fn, struct fnat_conn *c)
 	fnat_dest_unbind(c->dest, c->flags & FNAT_CONN_INACTIVE);
 	fnat_conn_put_template(c->tmpl);
 	call_rcu(&c->rcu, free_rcu);
+}
+
+void fnat_conn_shift_timestamps(struct fnat_conn *c, u32 c_off, u32 s_off)
+{
+	c->ts_off[FNAT_C2S] = c_off;
+	c->ts_off[FNAT_S2C] = s_off;
+	c->dir[FNAT_C2S].flags |= FNAT_DIR_STAMPED;
+	c->dir[FNAT_S2C].flags |= FNAT_DIR_STAMPED;
+}
+
+/*
+ * The server sees sequence numbers of ours, for the client's belong to another
+ * address: an earlier flow from this port may have left the server in
+ * TIME_WAIT, above what this client begins with. So with timestamps.
+ */
+static void number(struct fnat_conn *c, const struct fnat_pkt *p,
+		   const struct fnat_lport *lport)
+{
+	u32 tsval;
+
+	c->dir[FNAT_C2S].seq_off = lport->isn - p->seq;
+	c->dir[FNAT_S2C].ack_off = p->seq - lport->isn;
+	if (READ_ONCE(p->fn->tune.timestamp) == FNAT_TIMESTAMP_TRANSLATE &&
+	    !lport->ts_lost && fnat_pkt_timestamp(p, &tsval))
+		fnat_conn_shift_timestamps(c, lport->ts - tsval, 0);
 }
 
 /* Addresses, as they come in and as they go out. */
@@ -171,16 +197,8 @@ static void fill(struct fnat_conn *c, const struct fnat_pkt *p,
 	out->new_ports = fnat_ports(fnat_dport(p->ports),
 				    fnat_sport(p->ports));
 	out->l3mdev = p->l3mdev;
-
-	/*
-	 * The server sees sequence numbers of ours, for the client's belong to
-	 * another address: an earlier flow from this port may have left the
-	 * server in TIME_WAIT, above what this client begins with.
-	 */
-	if (p->proto == IPPROTO_TCP) {
-		in->seq_off = lport->isn - p->seq;
-		out->ack_off = p->seq - lport->isn;
-	}
+	if (p->proto == IPPROTO_TCP)
+		number(c, p, lport);
 }
 
 /* What all connections and templates begin with; NULL: no memory. */

@@ -31,6 +31,7 @@ enum {
 	FNAT_DIR_S2C	= 0x10,	/* it is dir[FNAT_S2C] of its connection */
 	FNAT_DIR_SENT	= 0x20,	/* seq_end holds something */
 	FNAT_DIR_ACKED	= 0x40,	/* ack does */
+	FNAT_DIR_STAMPED = 0x80, /* its timestamps are translated; see ts_off */
 };
 
 /*
@@ -72,6 +73,7 @@ enum {
 	FNAT_CONN_DOUBTED	= 0x04,	/* under lock; CLOSE, if the RST was taken */
 	FNAT_CONN_TEMPLATE	= 0x08,	/* fixed; see persist.h */
 	FNAT_CONN_ONEPACKET	= 0x10,	/* fixed; of one datagram and its answer */
+	FNAT_CONN_TS_LOST	= 0x20,	/* under lock; see fnat_lport_remember() */
 };
 
 /* What stands in a key beside the protocol, which is below. */
@@ -106,6 +108,7 @@ struct fnat_conn {
 		refcount_t		children;	/* template: and itself */
 	};
 	struct fnat_conn	*tmpl;		/* we hold a reference; or NULL */
+	u32			ts_off[2];	/* by side: added to TSvals it sends */
 	union {
 		struct hlist_node	due_node;	/* while it lives */
 		struct rcu_head		rcu;		/* once it is dead */
@@ -181,6 +184,13 @@ struct fnat_conn *fnat_conn_new(const struct fnat_pkt *p,
 				struct fnat_dest *dest,
 				const struct fnat_lport *lport,
 				struct fnat_conn *tmpl);
+
+/*
+ * From now on @c_off is added to the TCP timestamps that the client of @c
+ * sends, and taken from what the server echoes; @s_off the other way round.
+ * Before @c is published, or under its lock.
+ */
+void fnat_conn_shift_timestamps(struct fnat_conn *c, u32 c_off, u32 s_off);
 
 /*
  * A template that @key, which no packet has, finds: to @dest, which the caller

@@ -37,10 +37,11 @@ struct fnat_bucket;
 struct fnat_laddrs;
 struct fnat_wheel;
 
-/* fullnat_timestamp: what becomes of the timestamps that a client's SYN offers. */
+/* fullnat_timestamp: what becomes of clients' TCP timestamps. */
 enum {
 	FNAT_TIMESTAMP_PASS,
 	FNAT_TIMESTAMP_STRIP,
+	FNAT_TIMESTAMP_TRANSLATE,
 };
 
 /* expire_nodest_conn: connections whose dest has been removed. */

@@ -54,6 +54,12 @@ struct fnat_lport {
 	 * and above what the port sent last to this server.
 	 */
 	u32			isn;
+	/*
+	 * Where its timestamps are to begin, likewise: the clock ticks faster
+	 * than those of clients, so what they send falls behind it.
+	 */
+	u32			ts;
+	bool			ts_lost;	/* unless they send none */
 };
 
 /*
@@ -74,13 +80,18 @@ bool fnat_lport_room(struct fnat_rs *rs, const struct fnat_laddr *l, u32 *used,
 /* Gives back what @map gave as @index. Any context. */
 void fnat_lport_put(struct fnat_net *fn, struct fnat_lports *map, u16 index);
 
+/* What the timestamps of a connection by that port would begin with now. */
+u32 fnat_lport_timestamp(const struct fnat_net *fn,
+			 const struct fnat_lports *map, u16 index);
+
 /*
  * To be called before that if the server may remember the connection
  * (TIME_WAIT): the port's next one is to begin above @seq, the server's view
- * of what was sent.
+ * of what was sent. @ts_lost: of timestamps that cannot be said, so the next
+ * one is to offer none.
  */
 void fnat_lport_remember(struct fnat_net *fn, struct fnat_lports *map,
-			 u16 index, u32 seq);
+			 u16 index, u32 seq, bool ts_lost);
 
 /* Frees the maps of @l, which is dead. Caller holds fn->cfg. */
 void fnat_lports_forget(struct fnat_net *fn, const struct fnat_laddr *l);

@@ -17,6 +17,7 @@
 #include "addr.h"
 #include "fnat.h"
 #include "pkt.h"
+#include "tcpopt.h"
 
 static bool parse_tcp(struct fnat_pkt *p)
 {
@@ -232,6 +233,14 @@ bool fnat_pkt_intact(const struct fnat_pkt *p)
 {
 	return !nf_checksum(p->skb, NF_INET_PRE_ROUTING, p->thoff, p->proto,
 			    p->af);
+}
+
+bool fnat_pkt_timestamp(const struct fnat_pkt *p, u32 *val)
+{
+	const struct tcphdr *th = fnat_pkt_tcp(p);
+
+	return fnat_tcpopt_timestamp((const u8 *)(th + 1),
+				     p->thlen - sizeof(*th), val);
 }
 
 bool fnat_pkt_source_forged(const struct fnat_pkt *p)

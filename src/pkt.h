@@ -71,6 +71,9 @@ bool fnat_pkt_quoted(struct fnat_pkt *quote, const struct fnat_pkt *p);
 /* Whether the transport checksum is right, or vouched for by the device. */
 bool fnat_pkt_intact(const struct fnat_pkt *p);
 
+/* The timestamp that @p, of TCP, carries, in *@val. Whether it does. */
+bool fnat_pkt_timestamp(const struct fnat_pkt *p, u32 *val);
+
 /* Whether @p carries a source address that no client and no server may have. */
 bool fnat_pkt_source_forged(const struct fnat_pkt *p);
 

@@ -56,6 +56,41 @@ int fnat_tcpopt_wscale(const u8 *opt, unsigned int len)
 	return o[2] > FNAT_TCPOPT_WSCALE_MAX ? FNAT_TCPOPT_WSCALE_MAX : o[2];
 }
 
+static void add32(u8 *at, u32 n)
+{
+	put_unaligned_be32(get_unaligned_be32(at) + n, at);
+}
+
+/* The timestamp option, of the one length that it may have; or NULL. */
+static u8 *timestamp(u8 *opt, unsigned int len)
+{
+	u8 n;
+	u8 *o = find(opt, len, OPT_TIMESTAMP, LEN_TIMESTAMP, &n);
+
+	return o && n == LEN_TIMESTAMP ? o : NULL;
+}
+
+bool fnat_tcpopt_timestamp(const u8 *opt, unsigned int len, u32 *val)
+{
+	const u8 *o = timestamp((u8 *)opt, len);
+
+	if (!o)
+		return false;
+	*val = get_unaligned_be32(o + 2);
+	return true;
+}
+
+bool fnat_tcpopt_shift_timestamp(u8 *opt, unsigned int len, u32 val, u32 ecr)
+{
+	u8 *o = timestamp(opt, len);
+
+	if (!o)
+		return false;
+	add32(o + 2, val);
+	add32(o + 6, ecr);
+	return true;
+}
+
 bool fnat_tcpopt_strip_timestamp(u8 *opt, unsigned int len)
 {
 	u8 n;
@@ -75,9 +110,8 @@ bool fnat_tcpopt_shift_sack(u8 *opt, unsigned int len, u32 off)
 	if (!o)
 		return false;
 	for (i = LEN_SACK_BASE; i + LEN_SACK_BLOCK <= n; i += LEN_SACK_BLOCK) {
-		put_unaligned_be32(get_unaligned_be32(o + i) + off, o + i);
-		put_unaligned_be32(get_unaligned_be32(o + i + 4) + off,
-				   o + i + 4);
+		add32(o + i, off);
+		add32(o + i + 4, off);
 	}
 	return true;
 }

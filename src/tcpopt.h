@@ -16,6 +16,12 @@
 /* The window scale that a SYN offers, at most 14; -1 if it offers none. */
 int fnat_tcpopt_wscale(const u8 *opt, unsigned int len);
 
+/* The timestamp (TSval) that a segment carries, in *@val. Whether there is one. */
+bool fnat_tcpopt_timestamp(const u8 *opt, unsigned int len, u32 *val);
+
+/* Adds @val to TSval and @ecr to TSecr. Whether there was a timestamp. */
+bool fnat_tcpopt_shift_timestamp(u8 *opt, unsigned int len, u32 val, u32 ecr);
+
 /* Overwrites a timestamp option with NOPs. Whether there was one. */
 bool fnat_tcpopt_strip_timestamp(u8 *opt, unsigned int len);
 

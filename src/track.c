@@ -2,6 +2,7 @@
 #include <net/tcp.h>
 
 #include "conn.h"
+#include "lport.h"
 #include "pkt.h"
 #include "tcpopt.h"
 #include "track.h"
@@ -198,6 +199,29 @@ static enum fnat_state next_state(const struct fnat_pkt *p, struct fnat_dir *d,
 	return fnat_tcp_next(state, fnat_dir_which(d), ev);
 }
 
+/*
+ * @p, of a client that is about to be done, carries what the server will
+ * remember in TIME_WAIT. There is no telling what that is if the timestamp is
+ * missing now, and no waiting until our clock has passed it if it is ahead.
+ */
+static void note_timestamp(const struct fnat_pkt *p, struct fnat_conn *c)
+{
+	u32 val;
+
+	if (!fnat_pkt_timestamp(p, &val) ||
+	    after(val + c->ts_off[FNAT_C2S],
+		  fnat_lport_timestamp(p->fn, c->lports, c->port_index)))
+		c->flags |= FNAT_CONN_TS_LOST;
+}
+
+/* Whether @p may be the last of a client's that leaves a TIME_WAIT behind. */
+static bool parts(const struct fnat_pkt *p, const struct fnat_dir *d, u8 state)
+{
+	return fnat_dir_which(d) == FNAT_C2S &&
+	       !(p->tcp_flags & FNAT_TH_RST) &&
+	       state != FNAT_TCP_S_ESTABLISHED && state != FNAT_TCP_S_SYN_RECV;
+}
+
 static void track_tcp(const struct fnat_pkt *p, struct fnat_dir *d,
 		      struct fnat_conn *c)
 {
@@ -213,6 +237,8 @@ static void track_tcp(const struct fnat_pkt *p, struct fnat_dir *d,
 		learn_wscale(p, d, peer);
 	if (!(p->tcp_flags & FNAT_TH_RST) && !is_late_syn(p, d, c->state))
 		advance_first(p, d);
+	if (d->flags & FNAT_DIR_STAMPED && parts(p, d, next))
+		note_timestamp(p, c);
 	if (next != c->state)
 		fnat_conn_set_state(p->fn, c, next);
 	spin_unlock(&c->lock);

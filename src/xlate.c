@@ -61,13 +61,31 @@ static void fix_check(const struct sk_buff *skb, __sum16 *check, __wsum pseudo,
 static bool edits_options(const struct fnat_pkt *p, const struct fnat_dir *d)
 {
 	return p->thlen > sizeof(struct tcphdr) &&
-	       (d->ack_off || p->tcp_flags & FNAT_TH_SYN);
+	       (d->ack_off | (d->flags & FNAT_DIR_STAMPED) |
+		(p->tcp_flags & FNAT_TH_SYN));
+}
+
+/*
+ * What each side sends is shifted, and what it echoes is the other's, shifted.
+ * Without ACK there is no echo (RFC 7323 3.2).
+ */
+static bool shift_timestamp(const struct fnat_pkt *p, const struct fnat_dir *d,
+			    u8 *opt, unsigned int len)
+{
+	enum fnat_which which = fnat_dir_which(d);
+	const struct fnat_conn *c;
+
+	c = container_of(d, struct fnat_conn, dir[which]);
+	return fnat_tcpopt_shift_timestamp(opt, len, c->ts_off[which],
+					   p->tcp_flags & FNAT_TH_ACK ?
+					   -c->ts_off[!which] : 0);
 }
 
 /*
  * SACK edges speak the other side's numbers. A client's timestamps mean
  * nothing behind a shared address: a server in TIME_WAIT would take a lower
- * one for an old segment (RFC 7323 5.2), so SYNs do not offer them.
+ * one for an old segment (RFC 7323 5.2), so SYNs do not offer them unless they
+ * are translated.
  */
 static __wsum xlate_options(const struct fnat_pkt *p, const struct fnat_dir *d)
 {
@@ -79,8 +97,10 @@ static __wsum xlate_options(const struct fnat_pkt *p, const struct fnat_dir *d)
 
 	if (d->ack_off)
 		edited = fnat_tcpopt_shift_sack(opt, len, d->ack_off);
-	if (p->tcp_flags & FNAT_TH_SYN && fnat_dir_which(d) == FNAT_C2S &&
-	    READ_ONCE(p->fn->tune.timestamp) == FNAT_TIMESTAMP_STRIP)
+	if (d->flags & FNAT_DIR_STAMPED)
+		edited |= shift_timestamp(p, d, opt, len);
+	else if (p->tcp_flags & FNAT_TH_SYN && fnat_dir_which(d) == FNAT_C2S &&
+		 READ_ONCE(p->fn->tune.timestamp) != FNAT_TIMESTAMP_PASS)
 		edited |= fnat_tcpopt_strip_timestamp(opt, len);
 	return edited ? csum_sub(csum_partial(opt, len, 0), before) : 0;
 }

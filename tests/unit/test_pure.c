@@ -74,6 +74,25 @@ static void timestamp_is_stripped(void)
 	EXPECT(fnat_tcpopt_wscale(syn, sizeof(syn)) == 7);
 }
 
+/* Both values move, each by its own; over the edge, too. */
+static void timestamps_move(void)
+{
+	u8 opt[] = { 1, 1, 8, 10, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 3 };
+	static const u8 want[] = { 1, 1, 8, 10, 0, 0, 0, 1, 0xff, 0xff, 0xff,
+				   0xfe };
+	u32 val;
+
+	EXPECT(fnat_tcpopt_timestamp(opt, sizeof(opt), &val));
+	EXPECT(val == 0xffffffff);
+	EXPECT(fnat_tcpopt_shift_timestamp(opt, sizeof(opt), 2, -5));
+	EXPECT(!memcmp(opt, want, sizeof(opt)));
+	/* Any other length makes it something else. */
+	opt[3] = 9;
+	EXPECT(!fnat_tcpopt_timestamp(opt, sizeof(opt), &val));
+	EXPECT(!fnat_tcpopt_shift_timestamp(opt, sizeof(opt), 1, 1));
+	EXPECT(!fnat_tcpopt_shift_timestamp(opt, 11, 1, 1));
+}
+
 static void sack_edges_move(void)
 {
 	u8 opt[] = { 1, 1, 5, 18, 0, 0, 0, 10, 0, 0, 0, 20,
@@ -103,6 +122,7 @@ static void broken_options_are_left_alone(void)
 		memcpy(opt, broken[i], 4);
 		EXPECT(fnat_tcpopt_wscale(opt, 4) == -1);
 		EXPECT(!fnat_tcpopt_strip_timestamp(opt, 4));
+		EXPECT(!fnat_tcpopt_shift_timestamp(opt, 4, 1, 1));
 		EXPECT(!fnat_tcpopt_shift_sack(opt, 4, 1));
 		EXPECT(!memcmp(opt, broken[i], 4));
 		free(opt);
@@ -187,6 +207,7 @@ int main(void)
 	shuffle_is_a_permutation();
 	shuffle_depends_on_its_key();
 	timestamp_is_stripped();
+	timestamps_move();
 	sack_edges_move();
 	broken_options_are_left_alone();
 	window_scale_is_capped();

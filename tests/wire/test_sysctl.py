@@ -17,7 +17,7 @@ KNOBS = {
     "fullnat_masq": (0, 0, 1),
     "fullnat_lport_min": (1025, 1025, 65535),
     "fullnat_lport_max": (65535, 1025, 65535),
-    "fullnat_timestamp": (1, 0, 1),
+    "fullnat_timestamp": (1, 0, 2),
     "fast_xmit": (1, 0, 1),
     "conntrack": (0, 0, 0),
     "run_estimation": (1, 0, 1),
