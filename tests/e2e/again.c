@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Connections from few ports, one after the other, to a server that closes
+ * first and so keeps each of them in TIME_WAIT.
+ *
+ *	again serve ADDRESS PORT
+ *	again knock ADDRESS PORT COUNT SECONDS SOURCE...
+ *
+ * A knock comes from one of PORTS ports of the next SOURCE. After COUNT of them,
+ * or SECONDS, says how many there were and how many milliseconds it took.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <err.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PORTS	64
+#define FIRST	20000
+
+static long now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static struct addrinfo *place(const char *addr, int port)
+{
+	struct addrinfo hints = {
+		.ai_flags	= AI_NUMERICHOST | AI_NUMERICSERV,
+		.ai_socktype	= SOCK_STREAM,
+	};
+	struct addrinfo *found;
+	char text[8];
+
+	snprintf(text, sizeof(text), "%d", port);
+	if (getaddrinfo(addr, text, &hints, &found))
+		errx(2, "no address: %s", addr);
+	return found;
+}
+
+/* A socket at @at, which may have been somebody's a moment ago. */
+static int bound(const struct addrinfo *at)
+{
+	int fd = socket(at->ai_family, SOCK_STREAM, 0);
+	int yes = 1;
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) ||
+	    bind(fd, at->ai_addr, at->ai_addrlen))
+		err(1, "bind");
+	return fd;
+}
+
+static void serve(const char *addr, int port)
+{
+	int fd = bound(place(addr, port));
+
+	if (listen(fd, 128))
+		err(1, "listen");
+	for (;;) {
+		int peer = accept(fd, NULL, NULL);
+
+		if (peer < 0)
+			err(1, "accept");
+		if (write(peer, "bye\n", 4) != 4)
+			warn("write");
+		close(peer);
+	}
+}
+
+/* Whether a connection from @from to @to came about, to its end. */
+static int knock(const struct addrinfo *from, const struct addrinfo *to)
+{
+	char buf[8];
+	int fd = bound(from);
+	int done = 0;
+
+	if (!connect(fd, to->ai_addr, to->ai_addrlen)) {
+		while (read(fd, buf, sizeof(buf)) > 0)
+			;
+		done = 1;
+	} else if (errno != EADDRNOTAVAIL) {
+		/* The last one from here is not over yet: that may be. */
+		err(1, "connect");
+	}
+	close(fd);
+	return done;
+}
+
+int main(int argc, char **argv)
+{
+	long count, end, begun = now_ms();
+	int sources = argc - 6;
+	struct addrinfo *to, *from;
+	int i, done = 0;
+
+	if (argc == 4 && !strcmp(argv[1], "serve"))
+		serve(argv[2], atoi(argv[3]));
+	if (sources < 1 || strcmp(argv[1], "knock"))
+		errx(2, "see the source");
+	to = place(argv[2], atoi(argv[3]));
+	count = atol(argv[4]);
+	end = begun + atol(argv[5]) * 1000;
+	for (i = 0; done < count && now_ms() < end; i++) {
+		from = place(argv[6 + i % sources], FIRST + i / sources % PORTS);
+		done += knock(from, to);
+		freeaddrinfo(from);
+	}
+	printf("%d %ld\n", done, now_ms() - begun);
+	return 0;
+}

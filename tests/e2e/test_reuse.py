@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Local ports that are used again while the real server still remembers them.
+
+Two clients with clocks of their own knock in turn, from 64 ports each, and find all
+local ports of one LIP in the server's TIME_WAIT (a minute, of which this takes seconds).
+"""
+
+import pytest
+
+from e2e.conftest import RS1, VIP
+from e2e.test_ipv6 import SERVERS6, VIP6
+from lib import lab
+
+COUNT = 5000 // lab.SLOW
+PORTS = 160                                     # of the LIP
+PORT = 4000
+AGAIN = "/tmp/again"
+
+
+@pytest.fixture(scope="module")
+def again():
+    """The client and server of these cases."""
+    lab.sh("gcc", "-O2", "-o", AGAIN, lab.TOP / "tests" / "e2e" / "again.c")
+
+
+def tcp_counter(name, ns):
+    """NAME of namespace NS's /proc/net/netstat."""
+    rows = [row.split() for row in lab.read("/proc/net/netstat", ns).splitlines()
+            if row.startswith("TcpExt:")]
+    return int(dict(zip(*rows))[name])
+
+
+FAMILIES = {
+    4: dict(vip=VIP, lip="10.99.0.1", rs=RS1, sources=("192.0.2.10", "192.0.2.11"), prefix=24),
+    6: dict(vip=VIP6, lip="2001:db8:99::1", rs=SERVERS6[0],
+            sources=("2001:db8:c::10", "2001:db8:c::11"), prefix=64),
+}
+
+
+def knock(family, mode, count, seconds):
+    """(connections, milliseconds, SYNs sent twice) under fullnat_timestamp=MODE."""
+    plan = FAMILIES[family]
+    vip, rs = (f"{a}:{PORT}" if family == 4 else f"[{a}]:{PORT}" for a in (plan["vip"], plan["rs"]))
+    lab.sh("sysctl", "-qw", f"net.ipv4.vs.fullnat_timestamp={mode}",
+           f"net.ipv4.vs.fullnat_lport_max={1025 + PORTS - 1}", ns="director")
+    lab.ipvsadm("-A", "-t", vip, "-s", "rr")
+    lab.ipvsadm("-P", "-t", vip, "-z", plan["lip"])
+    lab.ipvsadm("-a", "-t", vip, "-r", rs, "-b")
+    lab.sh("ip", "addr", "replace", f"{plan['sources'][1]}/{plan['prefix']}", "dev", "eth0",
+           *(["nodad"] if family == 6 else []), ns="client")
+    server = lab.spawn(AGAIN, "serve", plan["rs"], PORT, ns="rs1")
+    lab.wait_until("it listens", lambda: f":{PORT}" in lab.out("ss", "-tlnH", ns="rs1"))
+    before = tcp_counter("TCPSynRetrans", "client")
+    try:
+        said = lab.out(AGAIN, "knock", plan["vip"], PORT, count, seconds, *plan["sources"],
+                       ns="client", timeout=seconds + 30)
+    finally:
+        server.terminate()
+        server.wait()
+    return (*map(int, said.split()), tcp_counter("TCPSynRetrans", "client") - before)
+
+
+@pytest.mark.parametrize("mode", [1, 2], ids=["stripped", "translated"])
+@pytest.mark.parametrize("family", [4, 6], ids=["ip4", "ip6"])
+def test_no_syn_is_refused(director, again, family, mode):
+    """Whoever had the port before, and however long ago."""
+    done, took, twice = knock(family, mode, COUNT, 60 * lab.SLOW)
+    lab.figure(f"local ports used again, IPv{family}, fullnat_timestamp={mode}: {done} connections"
+               f" by {PORTS} ports in {took} ms, {twice} SYNs sent twice")
+    assert done == COUNT
+    assert not twice
+
+
+def test_some_are_if_timestamps_pass(director, again):
+    """fullnat_timestamp=0: a clock behind the last one's is a segment of the past."""
+    done, _, twice = knock(4, 0, COUNT, 8)
+    assert done < COUNT and twice
