@@ -198,7 +198,7 @@ static void states_say_who_they_are(void)
 	for (s = 0; s <= FNAT_TCP_S_MAX; s++) {
 		EXPECT(strlen(fnat_state_name(s)) <= 15);
 		EXPECT(timeout[s] > 0);
-		EXPECT(!fnat_state_reopens(s) || !fnat_state_active(s));
+		EXPECT(!fnat_state_lingers(s) || !fnat_state_active(s));
 	}
 }
 
