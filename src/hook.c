@@ -36,16 +36,12 @@ static bool opens(const struct fnat_pkt *p)
 				FNAT_TH_FIN)) == FNAT_TH_SYN;
 }
 
-/*
- * Whether @p, a SYN from the client, ends what is left of the connection
- * before it, which has closed on both sides (RFC 9293 3.6.1).
- */
-static bool reopens(const struct fnat_pkt *p, const struct fnat_dir *d,
-		    const struct fnat_conn *c)
+/* Whether @p, a SYN from the client, ends what is left of the connection of @d. */
+static bool reopens(const struct fnat_pkt *p, const struct fnat_dir *d)
 {
 	return unlikely(p->tcp_flags & FNAT_TH_SYN) && opens(p) &&
-	       fnat_dir_which(d) == FNAT_C2S && fnat_state_reopens(c->state) &&
-	       !(c->flags & FNAT_CONN_DOUBTED) && fnat_pkt_intact(p);
+	       fnat_dir_which(d) == FNAT_C2S && fnat_track_reopens(p, d) &&
+	       fnat_pkt_intact(p);
 }
 
 static void count_conn(const struct fnat_pkt *p, const struct fnat_dest *dest)
@@ -244,7 +240,7 @@ unsigned int tell(const struct fnat_pkt *p,
 	struct fnat_dir *d;
 
 	d = fnat_conn_find(p);
-	if (d && reopens(p, d, fnat_dir_conn(d))) {
+	if (d && reopens(p, d)) {
 		fnat_count(p->fn, FNAT_EV_REOPENED);
 		fnat_conn_kill(p->fn, fnat_dir_conn(d));
 		d = NULL;

@@ -63,10 +63,9 @@ bool fnat_state_active(enum fnat_state s)
 	return states[s].active;
 }
 
-bool fnat_state_reopens(enum fnat_state s)
+bool fnat_state_lingers(enum fnat_state s)
 {
-	return s == FNAT_TCP_S_TIME_WAIT || s == FNAT_TCP_S_LAST_ACK ||
-	       s == FNAT_TCP_S_CLOSE;
+	return s == FNAT_TCP_S_TIME_WAIT || s == FNAT_TCP_S_LAST_ACK;
 }
 
 const char *fnat_state_name(enum fnat_state s)

@@ -55,11 +55,8 @@ enum fnat_state fnat_tcp_next(enum fnat_state s, enum fnat_which dir,
 /* Whether a connection in @s counts as ActiveConn (else InActConn). */
 bool fnat_state_active(enum fnat_state s);
 
-/*
- * Whether a client may open anew, with a fresh SYN, over a connection that we
- * still hold in @s: both sides have closed (RFC 9293 3.6.1).
- */
-bool fnat_state_reopens(enum fnat_state s);
+/* Whether both sides have closed a connection in @s, but may hear of it still. */
+bool fnat_state_lingers(enum fnat_state s);
 
 /* At most 15 characters: what ipvsadm has room for. */
 const char *fnat_state_name(enum fnat_state s);

@@ -145,8 +145,37 @@ static void advance_first(const struct fnat_pkt *p, struct fnat_dir *d)
 }
 
 /*
+ * A SYN from behind the last segment is new (RFC 9293 3.6.1), and so is one
+ * that offers timestamps where there were none (RFC 6191 2). Where there were
+ * we have not kept the last one: the server has, in its TIME_WAIT.
+ */
+static bool is_new_syn(const struct fnat_pkt *p, const struct fnat_dir *d)
+{
+	u32 val;
+
+	if (!before(p->seq, d->seq_end))
+		return true;
+	return !(d->flags & FNAT_DIR_STAMPED) &&
+	       READ_ONCE(p->fn->tune.timestamp) != FNAT_TIMESTAMP_PASS &&
+	       fnat_pkt_timestamp(p, &val);
+}
+
+bool fnat_track_reopens(const struct fnat_pkt *p, const struct fnat_dir *d)
+{
+	const struct fnat_conn *c = container_of(d, struct fnat_conn,
+						 dir[FNAT_C2S]);
+
+	if (c->flags & FNAT_CONN_DOUBTED)
+		return false;
+	if (c->state == FNAT_TCP_S_CLOSE)
+		return true;
+	return fnat_state_lingers(c->state) && is_new_syn(p, d);
+}
+
+/*
  * Whether @p is the SYN-ACK of a connection that has begun anew unseen: the
- * server had forgotten the one we hold, or chose another number this time.
+ * server had forgotten the one we hold, chose another number this time, or
+ * found a SYN newer than we did.
  */
 static bool restarts(const struct fnat_pkt *p, const struct fnat_dir *d,
 		     u8 state)
@@ -157,7 +186,8 @@ static bool restarts(const struct fnat_pkt *p, const struct fnat_dir *d,
 	       (p->tcp_flags & synack) == synack &&
 	       d->flags & FNAT_DIR_SENT && p->seq + p->seg_len != d->seq_end &&
 	       (state == FNAT_TCP_S_SYN_RECV ||
-		state == FNAT_TCP_S_ESTABLISHED);
+		state == FNAT_TCP_S_ESTABLISHED ||
+		fnat_state_lingers(state));
 }
 
 /* Both sides begin from what the SYN-ACK @p says. */

@@ -16,4 +16,11 @@ struct fnat_pkt;
  */
 void fnat_track(const struct fnat_pkt *p, struct fnat_dir *d);
 
+/*
+ * Whether @p, a SYN of the client's, begins anew over what is left of the
+ * connection of @d, its direction, or is at least no segment of the past (RFC
+ * 9293 3.6.1, RFC 6191). If not the server is to judge. RCU.
+ */
+bool fnat_track_reopens(const struct fnat_pkt *p, const struct fnat_dir *d);
+
 #endif /* FNAT_TRACK_H */
