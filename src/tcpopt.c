@@ -4,13 +4,17 @@
 enum {
 	OPT_EOL		= 0,
 	OPT_NOP		= 1,
+	OPT_MSS		= 2,
 	OPT_WSCALE	= 3,
+	OPT_SACK_PERM	= 4,
 	OPT_SACK	= 5,
 	OPT_TIMESTAMP	= 8,
 };
 
 enum {
+	LEN_MSS		= 4,
 	LEN_WSCALE	= 3,
+	LEN_SACK_PERM	= 2,
 	LEN_SACK_BASE	= 2,
 	LEN_SACK_BLOCK	= 8,
 	LEN_TIMESTAMP	= 10,
@@ -89,6 +93,38 @@ bool fnat_tcpopt_shift_timestamp(u8 *opt, unsigned int len, u32 val, u32 ecr)
 	add32(o + 2, val);
 	add32(o + 6, ecr);
 	return true;
+}
+
+void fnat_tcpopt_read(const u8 *opt, unsigned int len,
+		      struct fnat_tcpopt_offer *offer)
+{
+	u8 n;
+	const u8 *o = find((u8 *)opt, len, OPT_MSS, LEN_MSS, &n);
+
+	offer->mss = o && n == LEN_MSS ? o[2] << 8 | o[3] : 0;
+	offer->wscale = fnat_tcpopt_wscale(opt, len);
+	offer->sack = find((u8 *)opt, len, OPT_SACK_PERM, LEN_SACK_PERM, &n);
+}
+
+unsigned int fnat_tcpopt_write(u8 *opt, const struct fnat_tcpopt_offer *offer)
+{
+	u8 *o = opt;
+
+	if (offer->mss) {
+		put_unaligned_be32(OPT_MSS << 24 | LEN_MSS << 16 | offer->mss, o);
+		o += 4;
+	}
+	if (offer->sack) {
+		put_unaligned_be32(OPT_NOP << 24 | OPT_NOP << 16 |
+				   OPT_SACK_PERM << 8 | LEN_SACK_PERM, o);
+		o += 4;
+	}
+	if (offer->wscale >= 0) {
+		put_unaligned_be32(OPT_NOP << 24 | OPT_WSCALE << 16 |
+				   LEN_WSCALE << 8 | offer->wscale, o);
+		o += 4;
+	}
+	return o - opt;
 }
 
 bool fnat_tcpopt_strip_timestamp(u8 *opt, unsigned int len)

@@ -12,6 +12,24 @@
 #endif
 
 #define FNAT_TCPOPT_WSCALE_MAX	14	/* RFC 7323 2.3 */
+#define FNAT_TCPOPT_OFFER_LEN	12	/* the most that an offer takes */
+
+/* What a SYN or SYN-ACK offers. */
+struct fnat_tcpopt_offer {
+	u16	mss;		/* 0: says nothing of it */
+	s8	wscale;		/* 0 to 14; -1: no scaling */
+	bool	sack;
+};
+
+/* Reads what a SYN offers; of what it says twice, the first. */
+void fnat_tcpopt_read(const u8 *opt, unsigned int len,
+		      struct fnat_tcpopt_offer *offer);
+
+/*
+ * Writes @offer to @opt, which has room for FNAT_TCPOPT_OFFER_LEN bytes, in the
+ * order Linux does. Returns how many bytes it is, a multiple of four.
+ */
+unsigned int fnat_tcpopt_write(u8 *opt, const struct fnat_tcpopt_offer *offer);
 
 /* The window scale that a SYN offers, at most 14; -1 if it offers none. */
 int fnat_tcpopt_wscale(const u8 *opt, unsigned int len);

@@ -9,10 +9,12 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	size_t len = size > 40 ? 40 : size;
 	u8 *opt = malloc(len ? len : 1);
+	struct fnat_tcpopt_offer offer;
 	u32 val;
 
 	memcpy(opt, data, len);
 	fnat_tcpopt_wscale(opt, len);
+	fnat_tcpopt_read(opt, len, &offer);
 	fnat_tcpopt_timestamp(opt, len, &val);
 	fnat_tcpopt_shift_timestamp(opt, len, 0x12345678, 0x9abcdef0);
 	fnat_tcpopt_shift_sack(opt, len, 0x12345678);

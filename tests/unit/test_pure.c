@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cookie.h"
 #include "shuffle.h"
 #include "tcp_state.h"
 #include "tcpopt.h"
@@ -137,6 +138,83 @@ static void window_scale_is_capped(void)
 	EXPECT(fnat_tcpopt_wscale(opt, 0) == -1);
 }
 
+static void offers_are_read_and_written(void)
+{
+	static const struct fnat_tcpopt_offer offers[] = {
+		{ 1460, 7, true }, { 8960, 0, false }, { 0, -1, true },
+		{ 536, -1, false }, { 0, 14, false },
+	};
+	struct fnat_tcpopt_offer got;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(offers); i++) {
+		u8 *opt = malloc(FNAT_TCPOPT_OFFER_LEN);
+		unsigned int len = fnat_tcpopt_write(opt, &offers[i]);
+
+		EXPECT(len <= FNAT_TCPOPT_OFFER_LEN && len % 4 == 0);
+		fnat_tcpopt_read(opt, len, &got);
+		EXPECT(got.mss == offers[i].mss);
+		EXPECT(got.wscale == offers[i].wscale);
+		EXPECT(got.sack == offers[i].sack);
+		free(opt);
+	}
+	fnat_tcpopt_read((const u8 *)"\2\3\5\3\4", 5, &got);
+	EXPECT(!got.mss && got.wscale == -1 && !got.sack);
+}
+
+/* What a cookie tells is what was offered, with the MSS rounded down. */
+static void cookies_tell_what_they_were_told(void)
+{
+	static const u16 mss[][2] = {
+		{ 0, 216 }, { 216, 216 }, { 535, 216 }, { 536, 536 },
+		{ 1300, 1220 }, { 1452, 1440 }, { 1460, 1460 },
+		{ 8959, 1460 }, { 8960, 8960 }, { 65535, 8960 },
+	};
+	struct fnat_tcpopt_offer offer, got;
+	size_t i;
+	int scale;
+	u32 c;
+
+	for (i = 0; i < ARRAY_SIZE(mss); i++)
+		for (scale = -1; scale <= 14; scale++) {
+			offer = (struct fnat_tcpopt_offer){ mss[i][0], scale, i & 1 };
+			c = fnat_cookie_make(0x123456789abcdef0, i, &offer);
+			EXPECT(fnat_cookie_open(0x123456789abcdef0, c, &got));
+			EXPECT(got.mss == mss[i][1]);
+			EXPECT(got.wscale == scale && got.sack == (i & 1));
+			EXPECT(!fnat_cookie_open(0x123456789abcdef1, c, &got));
+		}
+}
+
+/* Now and a window ago it is known which one it was; later it is taken for another. */
+static void cookies_age(void)
+{
+	const struct fnat_tcpopt_offer offer = { 1460, 7, true };
+	u32 w, c;
+
+	for (w = 1000; w < 1002; w++) {
+		c = fnat_cookie_make(42, w, &offer);
+		EXPECT(fnat_cookie_window(c, w) == w);
+		EXPECT(fnat_cookie_window(c, w + 1) == w);
+		EXPECT(fnat_cookie_window(c, w + 2) != w);
+		EXPECT(fnat_cookie_window(c, w - 1) != w);
+	}
+}
+
+/* Of all sequence numbers, those that a seal lets pass are 2^8 in each window. */
+static void cookies_are_hard_to_forge(void)
+{
+	struct fnat_tcpopt_offer got;
+	u64 c, passed = 0;
+
+	for (c = 0; c < 1ULL << 32; c += 1 << 9 | 1)
+		passed += fnat_cookie_open(0xfedcba9876543210, c, &got);
+	EXPECT(passed <= 8);
+	for (passed = 0, c = 0x543210 & 0x7fffff; c < 1ULL << 32; c += 1 << 23)
+		passed += fnat_cookie_open(0xfedcba9876543210, c, &got);
+	EXPECT(passed == 512);
+}
+
 struct step {
 	enum fnat_which		dir;
 	enum fnat_tcp_event	ev;
@@ -211,6 +289,10 @@ int main(void)
 	sack_edges_move();
 	broken_options_are_left_alone();
 	window_scale_is_capped();
+	offers_are_read_and_written();
+	cookies_tell_what_they_were_told();
+	cookies_age();
+	cookies_are_hard_to_forge();
 	states_follow_each_other();
 	states_say_who_they_are();
 	return failures != 0;
