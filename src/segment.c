@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/etherdevice.h>
 #include <linux/icmp.h>
 #include <linux/icmpv6.h>
 #include <net/icmp.h>
@@ -54,7 +55,7 @@ static struct dst_entry *route(const struct envelope *e)
 	return NULL;
 }
 
-static void put_ip4(struct sk_buff *skb, const struct envelope *e)
+static void put_ip4(struct sk_buff *skb, const struct envelope *e, u8 ttl)
 {
 	struct iphdr *iph = skb_put_zero(skb, sizeof(*iph));
 
@@ -62,19 +63,19 @@ static void put_ip4(struct sk_buff *skb, const struct envelope *e)
 	iph->version = 4;
 	iph->ihl = sizeof(*iph) / 4;
 	iph->frag_off = htons(IP_DF);
-	iph->ttl = ip4_dst_hoplimit(skb_dst(skb));
+	iph->ttl = ttl;
 	iph->protocol = e->proto;
 	iph->saddr = e->saddr->ip;
 	iph->daddr = e->daddr->ip;
 }
 
-static void put_ip6(struct sk_buff *skb, const struct envelope *e)
+static void put_ip6(struct sk_buff *skb, const struct envelope *e, u8 ttl)
 {
 	struct ipv6hdr *ip6h = skb_put_zero(skb, sizeof(*ip6h));
 
 	skb->protocol = htons(ETH_P_IPV6);
 	ip6h->version = 6;
-	ip6h->hop_limit = ip6_dst_hoplimit(skb_dst(skb));
+	ip6h->hop_limit = ttl;
 	ip6h->nexthdr = e->proto;
 	ip6h->saddr = e->saddr->in6;
 	ip6h->daddr = e->daddr->in6;
@@ -99,9 +100,9 @@ static struct sk_buff *start(const struct envelope *e, unsigned int len)
 	skb_reserve(skb, LL_RESERVED_SPACE(dst->dev));
 	skb_reset_network_header(skb);
 	if (e->af == AF_INET)
-		put_ip4(skb, e);
+		put_ip4(skb, e, ip4_dst_hoplimit(dst));
 	else
-		put_ip6(skb, e);
+		put_ip6(skb, e, ip6_dst_hoplimit(dst));
 	skb_set_transport_header(skb, skb->len);
 	return skb;
 }
@@ -124,9 +125,10 @@ static __sum16 pseudo_sum(const struct envelope *e, unsigned int len, __wsum sum
 			       sum);
 }
 
-int fnat_segment_send(struct fnat_net *fn, const struct fnat_segment *s)
+static struct envelope envelope_of(struct fnat_net *fn,
+				   const struct fnat_segment *s)
 {
-	const struct envelope e = {
+	return (struct envelope){
 		.fn	= fn,
 		.saddr	= s->saddr,
 		.daddr	= s->daddr,
@@ -134,23 +136,117 @@ int fnat_segment_send(struct fnat_net *fn, const struct fnat_segment *s)
 		.af	= s->af,
 		.proto	= IPPROTO_TCP,
 	};
-	struct sk_buff *skb = start(&e, sizeof(struct tcphdr));
-	struct tcphdr *th;
+}
 
-	if (!skb)
-		return -ENOBUFS;
-	th = skb_put_zero(skb, sizeof(*th));
+/* Behind the IP header; the checksum is left to the device, or to the stack. */
+static void put_tcp(struct sk_buff *skb, const struct envelope *e,
+		    const struct fnat_segment *s)
+{
+	unsigned int len = sizeof(struct tcphdr) + s->optlen;
+	struct tcphdr *th = skb_put(skb, len);
+
+	memset(th, 0, sizeof(*th));
 	*(__be32 *)th = s->ports;
 	th->seq = htonl(s->seq);
 	th->ack_seq = htonl(s->ack);
-	th->doff = sizeof(*th) / 4;
+	th->doff = len / 4;
+	th->window = htons(s->win);
 	tcp_flag_byte(th) = s->flags;
+	memcpy(th + 1, s->opt, s->optlen);
 
-	th->check = ~pseudo_sum(&e, sizeof(*th), 0);
+	th->check = ~pseudo_sum(e, len, 0);
 	skb->ip_summed = CHECKSUM_PARTIAL;
 	skb->csum_start = (unsigned char *)th - skb->head;
 	skb->csum_offset = offsetof(struct tcphdr, check);
+}
+
+int fnat_segment_send(struct fnat_net *fn, const struct fnat_segment *s)
+{
+	const struct envelope e = envelope_of(fn, s);
+	struct sk_buff *skb = start(&e, sizeof(struct tcphdr) + s->optlen);
+
+	if (!skb)
+		return -ENOBUFS;
+	put_tcp(skb, &e, s);
 	return finish(&e, skb);
+}
+
+/* Whether the neighbour that @skb came from can be told by its MAC address. */
+static bool has_neighbour(const struct sk_buff *skb)
+{
+	return skb->dev->type == ARPHRD_ETHER &&
+	       !(skb->dev->flags & IFF_LOOPBACK) &&
+	       skb_mac_header_was_set(skb) && skb_mac_header_len(skb) == ETH_HLEN &&
+	       is_valid_ether_addr(eth_hdr(skb)->h_source) && !skb_sec_path(skb);
+}
+
+/* Empties @skb, which others may be looking at, for what @e and @s say to go in. */
+static int rewrite(struct sk_buff *skb, const struct fnat_pkt *p,
+		   const struct envelope *e, const struct fnat_segment *s, u8 ttl)
+{
+	unsigned int room = sizeof(struct tcphdr) + s->optlen;
+	unsigned int iplen = e->af == AF_INET ? sizeof(struct iphdr) :
+						sizeof(struct ipv6hdr);
+
+	if (skb_ensure_writable(skb, p->thoff + sizeof(struct tcphdr)))
+		return -ENOMEM;
+	/* IP options and extension headers stay behind. */
+	skb_pull(skb, p->thoff - iplen);
+	if (pskb_trim(skb, 0) ||
+	    (unlikely(skb_tailroom(skb) < iplen + room) &&
+	     pskb_expand_head(skb, 0, iplen + room, GFP_ATOMIC)))
+		return -ENOMEM;
+	skb_reset_network_header(skb);
+	if (e->af == AF_INET) {
+		put_ip4(skb, e, ttl);
+		ip_hdr(skb)->tot_len = htons(iplen + room);
+		ip_send_check(ip_hdr(skb));
+	} else {
+		put_ip6(skb, e, ttl);
+		ipv6_hdr(skb)->payload_len = htons(room);
+	}
+	skb_set_transport_header(skb, skb->len);
+	put_tcp(skb, e, s);
+	return 0;
+}
+
+/* What the skb still says of the way in. */
+static void forget_way_in(struct sk_buff *skb)
+{
+	skb_orphan(skb);
+	skb_clear_tstamp(skb);
+	skb_dst_drop(skb);
+	nf_reset_ct(skb);
+	nf_ct_set(skb, NULL, IP_CT_UNTRACKED);
+	skb->mark = 0;
+	skb->priority = 0;
+}
+
+unsigned int fnat_segment_reply(const struct fnat_pkt *p,
+				const struct fnat_segment *s, u8 ttl)
+{
+	const struct envelope e = envelope_of(p->fn, s);
+	struct sk_buff *skb = p->skb;
+	struct ethhdr was, *eth;
+
+	if (unlikely(!has_neighbour(skb) ||
+		     READ_ONCE(p->fn->tune.synack_route))) {
+		if (fnat_segment_send(p->fn, s))
+			return fnat_drop(p, FNAT_DROP_NO_ROUTE);
+		consume_skb(skb);
+		return NF_STOLEN;
+	}
+	was = *eth_hdr(skb);
+	if (rewrite(skb, p, &e, s, ttl))
+		return fnat_drop(p, FNAT_DROP_MEMORY);
+	forget_way_in(skb);
+	eth = skb_push(skb, ETH_HLEN);
+	skb_reset_mac_header(skb);
+	ether_addr_copy(eth->h_dest, was.h_source);
+	ether_addr_copy(eth->h_source, was.h_dest);
+	eth->h_proto = was.h_proto;
+	dev_queue_xmit(skb);
+	return NF_STOLEN;
 }
 
 /* An error as the two families number it. */

@@ -11,7 +11,7 @@
 struct fnat_net;
 struct fnat_pkt;
 
-/* A TCP segment without payload or options, from @saddr to @daddr. */
+/* A TCP segment without payload, from @saddr to @daddr. */
 struct fnat_segment {
 	const union nf_inet_addr *saddr;
 	const union nf_inet_addr *daddr;
@@ -21,10 +21,22 @@ struct fnat_segment {
 	u32	seq;
 	u32	ack;
 	u8	flags;		/* FNAT_TH_* */
+	u8	optlen;		/* of @opt, a multiple of 4 */
+	u16	win;
+	const u8 *opt;
 };
 
-/* Both send through LOCAL_OUT. 0, -ENOMEM or no route. BH off or process. */
+/* Sends it through LOCAL_OUT. 0, or -ENOBUFS: no memory or route. BH off or process. */
 int fnat_segment_send(struct fnat_net *fn, const struct fnat_segment *s);
+
+/*
+ * Sends @s, an answer to @p, in @p's own skb and straight to the neighbour that
+ * @p came from, with @ttl. Where that cannot be (there are no MAC addresses, or it
+ * came by IPsec) or synproxy_synack_route says so, as fnat_segment_send(). The skb
+ * is gone, or to be dropped: the verdict for netfilter. Bottom halves off.
+ */
+unsigned int fnat_segment_reply(const struct fnat_pkt *p,
+				const struct fnat_segment *s, u8 ttl);
 
 enum fnat_icmp_error {
 	FNAT_ICMP_UNREACH,	/* nobody at that port */
