@@ -4,6 +4,7 @@
 #include "addr.h"
 #include "conn.h"
 #include "dest.h"
+#include "dial.h"
 #include "lport.h"
 #include "pkt.h"
 #include "svc.h"
@@ -112,6 +113,7 @@ static void release(struct fnat_net *fn, struct fnat_conn *c)
 		fnat_conn_put_template(c);
 		return;
 	}
+	fnat_dial_end(c);
 	for (i = 0; i < 2; i++)
 		dst_release(rcu_dereference_protected(c->dir[i].dst, true));
 	return_lport(fn, c);
@@ -288,8 +290,7 @@ static bool die(struct fnat_conn *c)
 	return mine;
 }
 
-/* @c, which never got into the table as a whole, is not to be after all. */
-static void abandon(struct fnat_net *fn, struct fnat_conn *c)
+void fnat_conn_abandon(struct fnat_net *fn, struct fnat_conn *c)
 {
 	die(c);
 	release(fn, c);
@@ -304,14 +305,14 @@ struct fnat_dir *fnat_conn_publish(struct fnat_net *fn, struct fnat_conn *c)
 	 * dests have no port of their own, two maps may give out the same.
 	 */
 	if (fnat_conn_hangs(c, FNAT_S2C) && fnat_conn_link(fn, &c->dir[FNAT_S2C])) {
-		abandon(fn, c);
+		fnat_conn_abandon(fn, c);
 		return NULL;
 	}
 	other = fnat_conn_hangs(c, FNAT_C2S) ? fnat_conn_link(fn, &c->dir[FNAT_C2S]) : NULL;
 	if (other) {
 		if (fnat_conn_hangs(c, FNAT_S2C))
 			fnat_conn_unlink(fn, &c->dir[FNAT_S2C]);
-		abandon(fn, c);
+		fnat_conn_abandon(fn, c);
 		return other;
 	}
 	trace_fnat_conn_new(c, c->state);
@@ -341,7 +342,8 @@ void fnat_conn_set_state(struct fnat_net *fn, struct fnat_conn *c,
 	if (c->flags & FNAT_CONN_DEAD)
 		return;
 	trace_fnat_conn_state(c, s);
-	WRITE_ONCE(c->state, s);
+	/* Who sees the state sees what goes with it: offsets, where it was dialled. */
+	smp_store_release(&c->state, s);
 	if (inactive != !!(c->flags & FNAT_CONN_INACTIVE)) {
 		c->flags ^= FNAT_CONN_INACTIVE;
 		fnat_dest_moved(c->dest, inactive);

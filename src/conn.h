@@ -21,6 +21,7 @@
 #include "tcp_state.h"
 
 struct fnat_dest;
+struct fnat_dial;
 struct fnat_lport;
 struct fnat_lports;
 struct fnat_pkt;
@@ -58,8 +59,14 @@ struct fnat_dir {
 	u16			win;		/* largest seen, unscaled */
 	struct dst_entry __rcu	*dst;		/* we hold a reference */
 	/* As this side numbers things, before translation. */
-	u32			seq_end;	/* past the highest byte sent */
-	u32			ack;		/* highest it acknowledged */
+	union {
+		struct {
+			u32	seq_end;	/* past the highest byte sent */
+			u32	ack;		/* highest it acknowledged */
+		};
+		/* Of dir[FNAT_S2C] in FNAT_TCP_S_SYN_SENT: under lock. */
+		struct fnat_dial *dial;
+	};
 	u32			seq_off;	/* added to what it sends */
 	u32			ack_off;	/* added to what it acknowledges */
 };
@@ -74,6 +81,8 @@ enum {
 	FNAT_CONN_TEMPLATE	= 0x08,	/* fixed; see persist.h */
 	FNAT_CONN_ONEPACKET	= 0x10,	/* fixed; of one datagram and its answer */
 	FNAT_CONN_TS_LOST	= 0x20,	/* under lock; see fnat_lport_remember() */
+	FNAT_CONN_RESCALE	= 0x40,	/* the client was told FNAT_SYNPROXY_SCALE ... */
+	FNAT_CONN_UNSCALED	= 0x80,	/* ... and its server has none, or else its own */
 };
 
 /* What stands in a key beside the protocol, which is below. */
@@ -211,6 +220,9 @@ void fnat_conn_put_template(struct fnat_conn *tmpl);
  * bottom halves off.
  */
 struct fnat_dir *fnat_conn_publish(struct fnat_net *fn, struct fnat_conn *c);
+
+/* @c, which was never published, is not to be: frees it. */
+void fnat_conn_abandon(struct fnat_net *fn, struct fnat_conn *c);
 
 /* Takes @c out of everything. Called twice it does nothing. RCU or no packets. */
 void fnat_conn_kill(struct fnat_net *fn, struct fnat_conn *c);

@@ -5,6 +5,7 @@
 #include "dest.h"
 #include "sched.h"
 #include "svc.h"
+#include "synproxy.h"
 
 #define FNAT_WEIGHT_MAX	65535	/* ipvsadm's own limit */
 
@@ -54,6 +55,7 @@ static int replace_set(struct fnat_svc *svc, struct fnat_dest *add,
 		return -ENOMEM;
 	}
 	rcu_assign_pointer(svc->dests, set);
+	fnat_synproxy_settle(svc);
 	if (old)
 		kvfree_rcu(old, rcu);
 	return 0;

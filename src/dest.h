@@ -30,6 +30,7 @@ struct fnat_dest {
 	struct fnat_dest_opts	opts;		/* written under fn->cfg */
 	bool			overloaded;	/* past u_thresh */
 	bool			removed;	/* it drains */
+	u32			learned;	/* synproxy.c */
 	atomic_t		active;		/* connections, by state */
 	atomic_t		inactive;
 	atomic_t		persistent;	/* templates */

@@ -34,6 +34,7 @@
 #define FNAT_LPORT_CEILING	65535
 
 struct fnat_bucket;
+struct fnat_cookie_keys;
 struct fnat_laddrs;
 struct fnat_wheel;
 
@@ -84,6 +85,20 @@ struct fnat_tunables {
 	int	defence_tcp_drop;
 	int	defence_udp_drop;
 	int	defence_frag_drop;
+	int	init_mss;		/* synproxy_init_mss and so on */
+	int	synproxy_wscale;
+	int	synproxy_sack;
+	int	synack_ttl;		/* synproxy_synack_ttl */
+	int	synack_route;
+	int	defer;			/* synproxy_defer */
+	int	syn_retry;
+	int	early_max;		/* synproxy_ack_skb_store_thresh */
+	int	early_kib;		/* synproxy_ack_skb_store_kib */
+	int	bad_ack_rst;		/* synproxy_bad_ack_rst */
+	int	conn_reuse;		/* synproxy_conn_reuse and its states */
+	int	conn_reuse_close;
+	int	conn_reuse_time_wait;
+	int	conn_reuse_last_ack;
 };
 
 struct fnat_net {
@@ -106,6 +121,9 @@ struct fnat_net {
 	/* Read by first packets. */
 	struct fnat_laddrs __rcu *pool[2];	/* default LIPs: IPv4, IPv6 */
 	siphash_key_t		isn_key;
+	struct fnat_cookie_keys __rcu *cookie_keys;	/* synproxy.c */
+	atomic_t		early_held;	/* bytes; dial.c */
+	bool			dialled;	/* likewise; ever */
 	atomic_t		nr_conns;
 	struct fnat_wheel	*wheel;		/* one per possible CPU */
 	atomic_t		lport_freed;	/* see fnat_lport_get() */
@@ -130,6 +148,7 @@ struct fnat_net {
 	struct llist_head	dead_laddrs;
 	struct llist_head	dead_rs;
 	struct work_struct	reap;
+	struct work_struct	new_key;	/* synproxy.c */
 	struct delayed_work	estimate;	/* est.c */
 
 	struct fnat_hook	hook[FNAT_HOOKS];

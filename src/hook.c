@@ -17,6 +17,7 @@
 #include "conn.h"
 #include "defence.h"
 #include "dest.h"
+#include "dial.h"
 #include "frag.h"
 #include "hook.h"
 #include "icmp.h"
@@ -25,9 +26,18 @@
 #include "pkt.h"
 #include "refuse.h"
 #include "svc.h"
+#include "synproxy.h"
 #include "track.h"
 #include "xlate.h"
 #include "xmit.h"
+
+/* Nothing of a packet but its direction needs to be looked at. */
+static bool is_up(const struct fnat_conn *c)
+{
+	u8 state = smp_load_acquire(&c->state);
+
+	return state == FNAT_TCP_S_ESTABLISHED || state == FNAT_S_UDP;
+}
 
 static bool opens(const struct fnat_pkt *p)
 {
@@ -36,12 +46,35 @@ static bool opens(const struct fnat_pkt *p)
 				FNAT_TH_FIN)) == FNAT_TH_SYN;
 }
 
-/* Whether @p, a SYN from the client, ends what is left of the connection of @d. */
-static bool reopens(const struct fnat_pkt *p, const struct fnat_dir *d)
+/*
+ * Whether @p is for nothing that is left of its connection, which has closed on
+ * both sides: the client begins anew, by a SYN (RFC 9293 3.6.1) or a cookie. To a
+ * SYN that is answered with one the old connection is no obstacle yet.
+ */
+static bool reopens(const struct fnat_pkt *p, const struct fnat_dir *d,
+		    struct fnat_conn *c)
 {
-	return unlikely(p->tcp_flags & FNAT_TH_SYN) && opens(p) &&
-	       fnat_dir_which(d) == FNAT_C2S && fnat_track_reopens(p, d) &&
-	       fnat_pkt_intact(p);
+	const struct fnat_svc *svc = c->dest->svc;
+	struct fnat_proof proof;
+
+	if (fnat_dir_which(d) != FNAT_C2S)
+		return false;
+	if (opens(p)) {
+		if (!fnat_track_reopens(p, d) || !fnat_pkt_intact(p))
+			return false;
+		if (fnat_synproxy_guards(svc, p))
+			return true;
+		fnat_count(p->fn, FNAT_EV_REOPENED);
+	} else {
+		if (!fnat_synproxy_guards(svc, p) ||
+		    c->flags & FNAT_CONN_DOUBTED ||
+		    !fnat_synproxy_reuses(p->fn, c->state) ||
+		    !fnat_synproxy_proves(p, svc, &proof))
+			return false;
+		fnat_count(p->fn, FNAT_EV_SYNPROXY_REUSED);
+	}
+	fnat_conn_kill(p->fn, c);
+	return true;
 }
 
 static void count_conn(const struct fnat_pkt *p, const struct fnat_dest *dest)
@@ -51,9 +84,14 @@ static void count_conn(const struct fnat_pkt *p, const struct fnat_dest *dest)
 	fnat_stats_conn(&dest->stats);
 }
 
-/* A connection with everything it needs; or NULL and *@why. */
+/*
+ * A connection with everything it needs; or NULL and *@why. @proof: its server is
+ * to be dialled.
+ */
 static struct fnat_conn *connect(const struct fnat_pkt *p,
-				 struct fnat_svc *svc, enum fnat_event *why)
+				 struct fnat_svc *svc,
+				 const struct fnat_proof *proof,
+				 enum fnat_event *why)
 {
 	struct fnat_net *fn = p->fn;
 	struct fnat_lport lport;
@@ -73,7 +111,10 @@ static struct fnat_conn *connect(const struct fnat_pkt *p,
 	c = fnat_conn_new(p, dest, &lport, tmpl);
 	if (!c)
 		goto put_lport;
-	return c;
+	if (!proof || !fnat_dial_new(fn, c, proof))
+		return c;
+	fnat_conn_abandon(fn, c);
+	return NULL;
 
 put_lport:
 	fnat_lport_put(fn, lport.map, lport.index);
@@ -88,9 +129,10 @@ unbind_dest:
 
 /*
  * The direction of a connection of @svc that @p opens, which may be another
- * CPU's; or NULL and *@why.
+ * CPU's; or NULL and *@why. @proof, if any, is the one that @p was made of.
  */
 static struct fnat_dir *open(const struct fnat_pkt *p, struct fnat_svc *svc,
+			     const struct fnat_proof *proof,
 			     enum fnat_event *why)
 {
 	struct fnat_conn *c;
@@ -98,12 +140,15 @@ static struct fnat_dir *open(const struct fnat_pkt *p, struct fnat_svc *svc,
 	int tries;
 
 	for (tries = 0; tries < CLASHES; tries++) {
-		c = connect(p, svc, why);
+		c = connect(p, svc, proof, why);
 		if (!c)
 			return NULL;
 		d = fnat_conn_publish(p->fn, c);
-		if (d && fnat_dir_conn(d) == c)
+		if (d && fnat_dir_conn(d) == c) {
 			count_conn(p, c->dest);
+			if (proof)
+				fnat_dial_start(c);
+		}
 		if (d)
 			return d;
 		fnat_count(p->fn, FNAT_EV_PORT_CLASH);
@@ -151,6 +196,41 @@ static enum fnat_event objection(const struct fnat_pkt *p)
 }
 
 /*
+ * @p, to a service that the SYN proxy guards: as first_packet(). A connection there
+ * is opened by what looks like the SYN that the cookie answers for.
+ */
+static struct fnat_dir *guarded(const struct fnat_pkt *p, struct fnat_svc *svc,
+				unsigned int *verdict)
+{
+	struct fnat_pkt syn = *p;
+	struct fnat_proof proof;
+	enum fnat_event why;
+	struct fnat_dir *d;
+
+	if (opens(p)) {
+		why = objection(p);
+		*verdict = why == FNAT_EV_MAX ? fnat_synproxy_answer(p, svc) :
+						fnat_drop(p, why);
+		return NULL;
+	}
+	if (!fnat_synproxy_proves(p, svc, &proof)) {
+		*verdict = fnat_synproxy_reject(p);
+		return NULL;
+	}
+	why = !p->seg_len && READ_ONCE(p->fn->tune.defer) ? FNAT_DROP_NULL_ACK :
+							    objection(p);
+	if (why != FNAT_EV_MAX) {
+		*verdict = fnat_drop(p, why);
+		return NULL;
+	}
+	syn.seq = proof.isn;
+	d = open(&syn, svc, &proof, &why);
+	if (!d)
+		*verdict = fnat_refuse(p, why);
+	return d;
+}
+
+/*
  * The direction of a connection to @svc (NULL: to no service) that @p opens; or
  * NULL and the verdict, which for what is not ours is NF_ACCEPT.
  */
@@ -165,6 +245,8 @@ static struct fnat_dir *first_packet(const struct fnat_pkt *p,
 		*verdict = fnat_defence_verdict(p);
 		return NULL;
 	}
+	if (fnat_synproxy_guards(svc, p))
+		return guarded(p, svc, verdict);
 	if (!opens(p)) {
 		*verdict = stray(p, svc);
 		return NULL;
@@ -174,7 +256,7 @@ static struct fnat_dir *first_packet(const struct fnat_pkt *p,
 		*verdict = fnat_drop(p, why);
 		return NULL;
 	}
-	d = open(p, svc, &why);
+	d = open(p, svc, NULL, &why);
 	if (!d)
 		*verdict = fnat_refuse(p, why);
 	return d;
@@ -231,6 +313,42 @@ static unsigned int forward(const struct fnat_pkt *p, struct fnat_dir *d)
 	return fnat_xmit(p, dst, whole);
 }
 
+/* What the client sent while its server was dialled, the answer to which is @p. */
+static void forward_early(const struct fnat_pkt *p, struct fnat_dir *in,
+			  struct sk_buff_head *early)
+{
+	struct nf_hook_state hook = *p->hook;
+	unsigned int verdict;
+	struct sk_buff *skb;
+	struct fnat_pkt q;
+
+	while ((skb = __skb_dequeue(early))) {
+		skb->dev = dev_get_by_index_rcu(p->fn->net, skb->skb_iif);
+		hook.in = skb->dev;
+		verdict = NF_DROP;
+		if (skb->dev && fnat_pkt_parse(&q, p->fn, skb, &hook))
+			verdict = forward(&q, in);
+		/* The real server is this host. */
+		if (verdict == NF_ACCEPT)
+			hook.okfn(p->fn->net, NULL, skb);
+		else if (verdict == NF_DROP)
+			kfree_skb(skb);
+	}
+}
+
+/* @p comes while the server of its connection is dialled. */
+static unsigned int dialled(const struct fnat_pkt *p, struct fnat_dir *d)
+{
+	struct sk_buff_head early;
+	unsigned int verdict;
+
+	__skb_queue_head_init(&early);
+	if (!fnat_dial_packet(p, d, &early, &verdict))
+		return forward(p, d);
+	forward_early(p, fnat_dir_other(d), &early);
+	return verdict;
+}
+
 /* What becomes of @p; @find tells which service a new connection is for. */
 static __always_inline
 unsigned int tell(const struct fnat_pkt *p,
@@ -240,15 +358,16 @@ unsigned int tell(const struct fnat_pkt *p,
 	struct fnat_dir *d;
 
 	d = fnat_conn_find(p);
-	if (d && reopens(p, d)) {
-		fnat_count(p->fn, FNAT_EV_REOPENED);
-		fnat_conn_kill(p->fn, fnat_dir_conn(d));
+	if (likely(d && is_up(fnat_dir_conn(d))))
+		return forward(p, d);
+	if (d && reopens(p, d, fnat_dir_conn(d)))
 		d = NULL;
-	}
 	if (!d)
 		d = first_packet(p, find(p), &verdict);
 	if (!d)
 		return verdict;
+	if (fnat_dir_conn(d)->state == FNAT_TCP_S_SYN_SENT)
+		return dialled(p, d);
 	return forward(p, d);
 }
 

@@ -16,6 +16,7 @@
 #include "nl.h"
 #include "procfs.h"
 #include "svc.h"
+#include "synproxy.h"
 #include "sysctl.h"
 
 unsigned int fnat_net_id __read_mostly;
@@ -127,9 +128,12 @@ static int __net_init net_init(struct net *net)
 	err = fnat_stats_init(&fn->total);
 	if (err)
 		goto free_events;
-	err = fnat_sysctl_init(fn);
+	err = fnat_synproxy_init(fn);
 	if (err)
 		goto exit_total;
+	err = fnat_sysctl_init(fn);
+	if (err)
+		goto exit_synproxy;
 	err = fnat_procfs_init(fn);
 	if (err)
 		goto exit_sysctl;
@@ -137,6 +141,8 @@ static int __net_init net_init(struct net *net)
 
 exit_sysctl:
 	fnat_sysctl_exit(fn);
+exit_synproxy:
+	fnat_synproxy_exit(fn);
 exit_total:
 	fnat_stats_exit(&fn->total);
 free_events:
@@ -170,11 +176,15 @@ static void __net_exit net_exit(struct net *net)
 	fnat_defence_exit(fn);
 	/* The last connections let go of their dests and LIPs. */
 	fnat_wheel_exit(fn);
+	/* A timer that was ringing when its connection ended may do so still. */
+	if (fn->dialled)
+		synchronize_rcu();
 	flush_work(&fn->reap);
 	tabs_free(fn);
 
 	xa_destroy(&fn->svcs);
 	ida_destroy(&fn->laddr_ids);
+	fnat_synproxy_exit(fn);
 	fnat_stats_exit(&fn->total);
 	free_percpu(fn->events);
 }

@@ -40,7 +40,8 @@ static int get_info(struct sk_buff *skb, struct genl_info *info)
 			1U << fnat_conn_tab_bits) ||
 	    nla_put_u32(msg, FNAT_INFO_ATTR_FEATURES,
 			FNAT_FEATURE_FULLNAT | FNAT_FEATURE_LADDR |
-			FNAT_FEATURE_EST_TIMEOUT | FNAT_FEATURE_CONN)) {
+			FNAT_FEATURE_EST_TIMEOUT | FNAT_FEATURE_CONN |
+			FNAT_FEATURE_SYNPROXY)) {
 		nlmsg_free(msg);
 		return -EMSGSIZE;
 	}

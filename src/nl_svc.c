@@ -161,17 +161,33 @@ static int check_flags(const struct fnat_svc_key *key,
 	return 0;
 }
 
+static int parse_synproxy(const struct fnat_svc_key *key, u32 mode,
+			  struct fnat_svc_opts *opts, struct netlink_ext_ack *ea)
+{
+	if (mode == FNAT_SYNPROXY_OFF || mode == FNAT_SYNPROXY_ON) {
+		if (mode && key->proto == IPPROTO_UDP) {
+			NL_SET_ERR_MSG(ea, "UDP has no SYN: the SYN proxy is for TCP");
+			return -EINVAL;
+		}
+		opts->synproxy = mode;
+		return 0;
+	}
+	if (mode == FNAT_SYNPROXY_AUTO)
+		NL_SET_ERR_MSG(ea, "The SYN proxy cannot be automatic yet: give 1, or 0");
+	else
+		NL_SET_ERR_MSG(ea, "A SYN proxy is off (0) or on (1)");
+	return -EINVAL;
+}
+
 /* What stock tools do not know stays as it is unless the request has it. */
-static int parse_ours(struct nlattr **tb, struct fnat_svc_opts *opts,
-		      struct netlink_ext_ack *ea)
+static int parse_ours(const struct fnat_svc_key *key, struct nlattr **tb,
+		      struct fnat_svc_opts *opts, struct netlink_ext_ack *ea)
 {
 	const struct nlattr *est = tb[FNAT_SVC_ATTR_EST_TIMEOUT];
 	const struct nlattr *synproxy = tb[FNAT_SVC_ATTR_SYNPROXY];
 
-	if (synproxy && nla_get_u32(synproxy) != FNAT_SYNPROXY_OFF) {
-		NL_SET_ERR_MSG(ea, "The SYN proxy is not available yet");
-		return -EOPNOTSUPP;
-	}
+	if (synproxy && parse_synproxy(key, nla_get_u32(synproxy), opts, ea))
+		return -EINVAL;
 	if (!est)
 		return 0;
 	if (nla_get_u32(est) > TIMEOUT_MAX) {
@@ -200,7 +216,7 @@ static int parse_opts(const struct fnat_svc_key *key, struct nlattr **tb,
 	opts->timeout = nla_get_u32(tb[IPVS_SVC_ATTR_TIMEOUT]);
 	opts->netmask = nla_get_be32(tb[IPVS_SVC_ATTR_NETMASK]);
 	err = parse_flags(tb[IPVS_SVC_ATTR_FLAGS], &opts->flags, ea) ?:
-	      check_flags(key, opts, ea) ?: parse_ours(tb, opts, ea);
+	      check_flags(key, opts, ea) ?: parse_ours(key, tb, opts, ea);
 	if (err)
 		return err;
 	if (key->af == AF_INET6 &&
@@ -358,6 +374,7 @@ int fnat_nl_put_svc(struct sk_buff *msg, const struct fnat_svc *svc)
 	    nla_put_be32(msg, IPVS_SVC_ATTR_NETMASK, svc->opts.netmask) ||
 	    nla_put_u32(msg, FNAT_SVC_ATTR_EST_TIMEOUT,
 			svc->opts.est_timeout) ||
+	    nla_put_u32(msg, FNAT_SVC_ATTR_SYNPROXY, svc->opts.synproxy) ||
 	    fnat_nl_put_stats(msg, &svc->stats, IPVS_SVC_ATTR_STATS,
 			      IPVS_SVC_ATTR_STATS64))
 		return -EMSGSIZE;

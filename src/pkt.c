@@ -169,6 +169,7 @@ bool fnat_pkt_parse(struct fnat_pkt *p, struct fnat_net *fn,
 	p->skb = skb;
 	p->fn = fn;
 	p->in = state->in;
+	p->hook = state;
 	p->l3mdev = l3mdev_master_ifindex_rcu(state->in);
 	p->nhoff = skb_network_offset(skb);
 	if (!(state->pf == NFPROTO_IPV4 ? parse_ip4(p) : parse_ip6(p)))

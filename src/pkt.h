@@ -30,6 +30,7 @@ struct fnat_pkt {
 	struct sk_buff		*skb;
 	struct fnat_net		*fn;
 	const struct net_device	*in;
+	const struct nf_hook_state *hook;
 	union nf_inet_addr	saddr;
 	union nf_inet_addr	daddr;
 	__be32			ports;		/* source, then destination */

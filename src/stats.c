@@ -24,6 +24,8 @@ static const char * const event_names[FNAT_EV_MAX] = {
 	[FNAT_DROP_DEFENCE_TCP]	= "defence_tcp_drop",
 	[FNAT_DROP_DEFENCE_UDP]	= "defence_udp_drop",
 	[FNAT_DROP_DEFENCE_FRAG] = "defence_ip_frag_drop",
+	[FNAT_DROP_BAD_ACK]	= "synproxy_bad_ack",
+	[FNAT_DROP_NULL_ACK]	= "synproxy_null_ack",
 	[FNAT_EV_STRAY]		= "tcp_stray",
 	[FNAT_EV_REOPENED]	= "fullnat_conn_reused",
 	[FNAT_EV_BAD_RST]	= "tcp_bad_rst",
@@ -41,6 +43,12 @@ static const char * const event_names[FNAT_EV_MAX] = {
 	[FNAT_EV_REASSEMBLED]	= "reassembled",
 	[FNAT_EV_ICMP_ERROR]	= "icmp_translated",
 	[FNAT_EV_ECHO]		= "vip_echo",
+	[FNAT_EV_SYNPROXY_SYN]	= "synproxy_syn_cnt",
+	[FNAT_EV_SYNPROXY_ACK]	= "synproxy_ok_ack",
+	[FNAT_EV_SYNPROXY_NO_DEST] = "synproxy_no_dest",
+	[FNAT_EV_SYNPROXY_RS_ERROR] = "synproxy_rs_error",
+	[FNAT_EV_SYNPROXY_QLEN]	= "synproxy_synsend_qlen",
+	[FNAT_EV_SYNPROXY_REUSED] = "synproxy_conn_reused",
 };
 
 int fnat_stats_init(struct fnat_stats *s)

@@ -35,6 +35,8 @@ enum fnat_event {
 	FNAT_DROP_DEFENCE_TCP,	/* defence_tcp_drop and its kin */
 	FNAT_DROP_DEFENCE_UDP,
 	FNAT_DROP_DEFENCE_FRAG,
+	FNAT_DROP_BAD_ACK,	/* SYN proxy: no connection, no cookie */
+	FNAT_DROP_NULL_ACK,	/* synproxy_defer: a cookie, but no data */
 
 	/* Everything else. */
 	FNAT_EV_STRAY,		/* TCP of no connection, not a SYN */
@@ -54,6 +56,12 @@ enum fnat_event {
 	FNAT_EV_REASSEMBLED,	/* packets that came in fragments */
 	FNAT_EV_ICMP_ERROR,	/* translated, about packets of connections */
 	FNAT_EV_ECHO,		/* echo to a VIP, answered */
+	FNAT_EV_SYNPROXY_SYN,	/* SYNs answered with a cookie */
+	FNAT_EV_SYNPROXY_ACK,	/* cookies that came back */
+	FNAT_EV_SYNPROXY_NO_DEST, /* SYNs refused, for nobody could be dialled */
+	FNAT_EV_SYNPROXY_RS_ERROR, /* SYNs that a server refused or let time out */
+	FNAT_EV_SYNPROXY_QLEN,	/* early packets that were not kept */
+	FNAT_EV_SYNPROXY_REUSED, /* cookies over a connection that had closed */
 	FNAT_EV_MAX
 };
 

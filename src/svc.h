@@ -38,6 +38,7 @@ struct fnat_svc_opts {
 	/* Clients that it holds together; see fnat_addr_network(). */
 	__be32			netmask;
 	u32			est_timeout;	/* s; 0: the namespace's */
+	u32			synproxy;	/* FNAT_SYNPROXY_* */
 };
 
 struct fnat_svc {
@@ -50,6 +51,7 @@ struct fnat_svc {
 	struct fnat_dests __rcu	*dests;		/* NULL: none */
 	struct fnat_laddrs __rcu *laddrs;	/* NULL: the default pool's */
 	struct fnat_stats	stats;
+	u32			offer;		/* synproxy.c */
 	u32			id;		/* in fn->svcs */
 	struct list_head	gone;		/* removed dests that drain */
 	spinlock_t		gone_lock;	/* leaf; guards that */

@@ -111,7 +111,9 @@ static void learn_wscale(const struct fnat_pkt *p, struct fnat_dir *d,
 	d->flags &= ~FNAT_DIR_WSCALE;
 	if (ws > 0)
 		d->flags |= ws;
-	if (ws < 0 && p->tcp_flags & FNAT_TH_ACK)
+	/* To a client of the SYN proxy we have said more than its server does. */
+	if (ws < 0 && p->tcp_flags & FNAT_TH_ACK &&
+	    !(fnat_dir_conn(d)->flags & FNAT_CONN_UNSCALED))
 		peer->flags &= ~FNAT_DIR_WSCALE;
 }
 

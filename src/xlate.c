@@ -10,8 +10,14 @@
 
 #include "conn.h"
 #include "pkt.h"
+#include "synproxy.h"
 #include "tcpopt.h"
 #include "xlate.h"
+
+static const struct fnat_conn *conn_of(const struct fnat_dir *d)
+{
+	return container_of(d, struct fnat_conn, dir[fnat_dir_which(d)]);
+}
 
 static __wsum changed(__be32 from, __be32 to)
 {
@@ -73,9 +79,8 @@ static bool shift_timestamp(const struct fnat_pkt *p, const struct fnat_dir *d,
 			    u8 *opt, unsigned int len)
 {
 	enum fnat_which which = fnat_dir_which(d);
-	const struct fnat_conn *c;
+	const struct fnat_conn *c = conn_of(d);
 
-	c = container_of(d, struct fnat_conn, dir[which]);
 	return fnat_tcpopt_shift_timestamp(opt, len, c->ts_off[which],
 					   p->tcp_flags & FNAT_TH_ACK ?
 					   -c->ts_off[!which] : 0);
@@ -105,6 +110,29 @@ static __wsum xlate_options(const struct fnat_pkt *p, const struct fnat_dir *d)
 	return edited ? csum_sub(csum_partial(opt, len, 0), before) : 0;
 }
 
+/*
+ * A side whose SYN proxy told the other a scale that is not its own: the window is
+ * rounded down to what the scale can say, but an open one is never said to be shut.
+ */
+static __wsum rescale(const struct fnat_pkt *p, const struct fnat_dir *d)
+{
+	int shift = d->flags & FNAT_DIR_WSCALE;
+	struct tcphdr *th = fnat_pkt_tcp(p);
+	__be16 was = th->window;
+	u32 win = p->win;
+
+	/* A SYN's is not scaled (RFC 7323 2.2). */
+	if (p->tcp_flags & FNAT_TH_SYN || !win)
+		return 0;
+	if (fnat_dir_which(d) == FNAT_S2C)
+		shift -= FNAT_SYNPROXY_SCALE;
+	else if (!(conn_of(d)->flags & FNAT_CONN_UNSCALED))
+		return 0;
+	win = shift > 0 ? min(win << shift, 0xffffU) : max(win >> -shift, 1U);
+	th->window = htons(win);
+	return csum_sub((__force __wsum)th->window, (__force __wsum)was);
+}
+
 static void xlate_tcp(const struct fnat_pkt *p, const struct fnat_dir *d,
 		      __wsum pseudo)
 {
@@ -122,6 +150,8 @@ static void xlate_tcp(const struct fnat_pkt *p, const struct fnat_dir *d,
 		rest = csum_add(rest, changed(th->ack_seq, ack));
 		th->ack_seq = ack;
 	}
+	if (unlikely(conn_of(d)->flags & FNAT_CONN_RESCALE))
+		rest = csum_add(rest, rescale(p, d));
 	if (edits_options(p, d))
 		rest = csum_add(rest, xlate_options(p, d));
 	fix_check(p->skb, &th->check, pseudo, rest);

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/ktime.h>
+#include <linux/random.h>
+#include <linux/slab.h>
+
+#include "cookie.h"
+#include "dest.h"
+#include "pkt.h"
+#include "refuse.h"
+#include "segment.h"
+#include "svc.h"
+#include "synproxy.h"
+
+/* A key of our own seals for an hour. */
+#define KEY_WINDOWS	(3600 / FNAT_COOKIE_WINDOW)
+
+/* What a host says that does not say it (RFC 9293 3.7.1). */
+static u16 default_mss(u16 af)
+{
+	return af == AF_INET ? 536 : 1220;
+}
+
+/* The same on every director whose clock is right. */
+static u32 window_now(void)
+{
+	return (u32)(ktime_get_real_seconds() / FNAT_COOKIE_WINDOW);
+}
+
+/* ------------------------------------------------------------------ keys */
+
+static struct fnat_cookie_keys *keys_of(const struct fnat_net *fn)
+{
+	return rcu_dereference_check(fn->cookie_keys,
+				     lockdep_is_held(&fn->cfg));
+}
+
+static void free_keys(struct rcu_head *head)
+{
+	kfree_sensitive(container_of(head, struct fnat_cookie_keys, rcu));
+}
+
+static int change_key(struct fnat_net *fn, const siphash_key_t *key, bool given)
+{
+	struct fnat_cookie_keys *was, *keys;
+
+	lockdep_assert_held(&fn->cfg);
+	keys = kmalloc(sizeof(*keys), GFP_KERNEL);
+	if (!keys)
+		return -ENOMEM;
+	was = keys_of(fn);
+	keys->now = *key;
+	keys->old = was ? was->now : *key;
+	keys->since = window_now();
+	keys->given = given;
+	rcu_assign_pointer(fn->cookie_keys, keys);
+	if (was)
+		call_rcu(&was->rcu, free_keys);
+	return 0;
+}
+
+int fnat_synproxy_set_key(struct fnat_net *fn, const siphash_key_t *key)
+{
+	return change_key(fn, key, true);
+}
+
+static bool is_worn(const struct fnat_cookie_keys *keys)
+{
+	return !keys->given && window_now() - keys->since >= KEY_WINDOWS;
+}
+
+static void new_key(struct work_struct *work)
+{
+	struct fnat_net *fn = container_of(work, struct fnat_net, new_key);
+	siphash_key_t key;
+
+	mutex_lock(&fn->cfg);
+	if (is_worn(keys_of(fn))) {
+		get_random_bytes(&key, sizeof(key));
+		/* Without memory the old one seals until the next SYN asks. */
+		change_key(fn, &key, false);
+	}
+	mutex_unlock(&fn->cfg);
+}
+
+int fnat_synproxy_init(struct fnat_net *fn)
+{
+	siphash_key_t key;
+	int err;
+
+	INIT_WORK(&fn->new_key, new_key);
+	get_random_bytes(&key, sizeof(key));
+	mutex_lock(&fn->cfg);
+	err = change_key(fn, &key, false);
+	mutex_unlock(&fn->cfg);
+	return err;
+}
+
+void fnat_synproxy_exit(struct fnat_net *fn)
+{
+	cancel_work_sync(&fn->new_key);
+	kfree_sensitive(rcu_dereference_protected(fn->cookie_keys, true));
+}
+
+/* ------------------------------------------------------------- the offer */
+
+/* In one word, for packets read it without a lock; 0: nothing is known. */
+#define LEARNED_MSS	0xffff
+#define LEARNED_WSCALE	0x10000
+#define LEARNED_SACK	0x20000
+#define LEARNED		0x40000
+#define LEARNED_SOME	0x80000		/* of a service: not of all dests */
+
+/* What servers that have not answered a SYN yet are taken to do. */
+static u32 presumed(const struct fnat_svc *svc)
+{
+	const struct fnat_tunables *tune = &svc->fn->tune;
+	u32 mss = READ_ONCE(tune->init_mss);
+
+	if (svc->key.af == AF_INET6 && mss > 20)
+		mss -= sizeof(struct ipv6hdr) - sizeof(struct iphdr);
+	return mss | LEARNED_WSCALE | LEARNED_SACK;
+}
+
+/* What both can do. */
+static u32 common(u32 a, u32 b)
+{
+	return min(a & LEARNED_MSS, b & LEARNED_MSS) |
+	       (a & b & ~LEARNED_MSS);
+}
+
+void fnat_synproxy_settle(struct fnat_svc *svc)
+{
+	const struct fnat_dests *set = rcu_dereference_check(svc->dests,
+					lockdep_is_held(&svc->fn->cfg));
+	u32 all = 0, some = 0;
+	u32 i, one;
+
+	for (i = 0; set && i < set->n; i++) {
+		if (READ_ONCE(set->v[i]->opts.weight) <= 0)
+			continue;
+		one = READ_ONCE(set->v[i]->learned);
+		if (!one)
+			some = LEARNED_SOME;
+		else
+			all = all ? common(all, one) : one;
+	}
+	WRITE_ONCE(svc->offer, all ? all | some : 0);
+}
+
+void fnat_synproxy_learn(struct fnat_dest *dest,
+			 const struct fnat_tcpopt_offer *offer)
+{
+	struct fnat_svc *svc = dest->svc;
+	u32 learned = (offer->mss ?: default_mss(svc->key.af)) | LEARNED |
+		      (offer->wscale >= 0 ? LEARNED_WSCALE : 0) |
+		      (offer->sack ? LEARNED_SACK : 0);
+
+	if (READ_ONCE(dest->learned) == learned)
+		return;
+	WRITE_ONCE(dest->learned, learned);
+	fnat_synproxy_settle(svc);
+}
+
+static u32 offer_of(const struct fnat_svc *svc)
+{
+	u32 offer = READ_ONCE(svc->offer);
+
+	if (!offer)
+		return presumed(svc);
+	return offer & LEARNED_SOME ? common(offer, presumed(svc)) : offer;
+}
+
+/*
+ * What @svc offers to a client that offers @client; from which goes what is not
+ * agreed, for its server is to hear nothing else.
+ */
+static void agree(const struct fnat_svc *svc, struct fnat_tcpopt_offer *client,
+		  struct fnat_tcpopt_offer *ours)
+{
+	const struct fnat_tunables *tune = &svc->fn->tune;
+	u32 offer = offer_of(svc);
+
+	if (!client->mss)
+		client->mss = default_mss(svc->key.af);
+	if (!READ_ONCE(tune->synproxy_wscale) || !(offer & LEARNED_WSCALE))
+		client->wscale = -1;
+	client->sack = client->sack && offer & LEARNED_SACK &&
+		       READ_ONCE(tune->synproxy_sack);
+	ours->mss = offer & LEARNED_MSS;
+	ours->wscale = client->wscale < 0 ? -1 : FNAT_SYNPROXY_SCALE;
+	ours->sack = client->sack;
+}
+
+/* ------------------------------------------------------------ the cookie */
+
+/*
+ * Keyed hash over all that an ACK must have right: the flow, the client's number,
+ * the service where its address does not name it, and the time.
+ */
+static u64 seal_of(const struct fnat_pkt *p, const struct fnat_svc *svc,
+		   u32 isn, u32 window, const siphash_key_t *key)
+{
+	struct {
+		struct in6_addr	saddr;
+		struct in6_addr	daddr;
+		__be32		ports;
+		u32		isn;
+		u32		window;
+		u32		fwmark;
+	} __aligned(SIPHASH_ALIGNMENT) said = {
+		.ports	= p->ports,
+		.isn	= isn,
+		.window	= window,
+		.fwmark	= svc->key.fwmark,
+	};
+
+	if (p->af == AF_INET)
+		return siphash_3u64((u64)(__force u32)p->saddr.ip << 32 |
+				    (__force u32)p->daddr.ip,
+				    (u64)(__force u32)p->ports << 32 | isn,
+				    (u64)svc->key.fwmark << 32 | window, key);
+	said.saddr = p->saddr.in6;
+	said.daddr = p->daddr.in6;
+	return siphash(&said, sizeof(said), key);
+}
+
+/* Whether there may be cookies about that the old key has sealed. */
+static bool has_old(const struct fnat_cookie_keys *keys, u32 now)
+{
+	return now - keys->since <= 1;
+}
+
+static bool is_sealed(const struct fnat_pkt *p, const struct fnat_svc *svc,
+		      struct fnat_proof *proof)
+{
+	const struct fnat_cookie_keys *keys = keys_of(p->fn);
+	u32 now = window_now();
+	u32 window = fnat_cookie_window(proof->told, now);
+
+	return fnat_cookie_open(seal_of(p, svc, proof->isn, window, &keys->now),
+				proof->told, &proof->offer) ||
+	       (has_old(keys, now) &&
+		fnat_cookie_open(seal_of(p, svc, proof->isn, window,
+					 &keys->old),
+				 proof->told, &proof->offer));
+}
+
+/* ------------------------------------------------------------- the story */
+
+/* Nobody could be dialled: the client is told at once. */
+static bool has_dest(const struct fnat_svc *svc)
+{
+	const struct fnat_dests *set = rcu_dereference(svc->dests);
+
+	return set && set->gcd;
+}
+
+unsigned int fnat_synproxy_answer(const struct fnat_pkt *p,
+				  struct fnat_svc *svc)
+{
+	const struct tcphdr *th = fnat_pkt_tcp(p);
+	const struct fnat_cookie_keys *keys = keys_of(p->fn);
+	struct fnat_tcpopt_offer client, ours;
+	u8 opt[FNAT_TCPOPT_OFFER_LEN];
+	struct fnat_segment synack = {
+		.saddr	= &p->daddr,
+		.daddr	= &p->saddr,
+		.af	= p->af,
+		.ports	= fnat_ports(fnat_dport(p->ports), fnat_sport(p->ports)),
+		.l3mdev	= p->l3mdev,
+		.ack	= p->seq + 1,
+		.flags	= FNAT_TH_SYN | FNAT_TH_ACK,
+		.opt	= opt,
+	};
+	u32 window = window_now();
+
+	if (!has_dest(svc)) {
+		fnat_count(p->fn, FNAT_EV_SYNPROXY_NO_DEST);
+		return fnat_refuse(p, FNAT_DROP_NO_DEST);
+	}
+	if (unlikely(is_worn(keys)))
+		queue_work(fnat_wq, &p->fn->new_key);
+	fnat_tcpopt_read((const u8 *)(th + 1), p->thlen - sizeof(*th), &client);
+	agree(svc, &client, &ours);
+	synack.optlen = fnat_tcpopt_write(opt, &ours);
+	synack.win = min_t(u32, READ_ONCE(p->fn->tune.early_max) * ours.mss,
+			   0xffff);
+	synack.seq = fnat_cookie_make(seal_of(p, svc, p->seq, window,
+					      &keys->now), window, &client);
+	fnat_count(p->fn, FNAT_EV_SYNPROXY_SYN);
+	return fnat_segment_reply(p, &synack,
+				  READ_ONCE(p->fn->tune.synack_ttl));
+}
+
+bool fnat_synproxy_proves(const struct fnat_pkt *p, const struct fnat_svc *svc,
+			  struct fnat_proof *proof)
+{
+	const u8 not = FNAT_TH_SYN | FNAT_TH_RST;
+
+	if ((p->tcp_flags & (not | FNAT_TH_ACK)) != FNAT_TH_ACK)
+		return false;
+	proof->isn = p->seq - 1;
+	proof->told = p->ack - 1;
+	if (!is_sealed(p, svc, proof))
+		return false;
+	fnat_count(p->fn, FNAT_EV_SYNPROXY_ACK);
+	proof->win = min_t(u32, (u32)p->win << max_t(int, proof->offer.wscale, 0),
+			   0xffff);
+	return true;
+}
+
+unsigned int fnat_synproxy_reject(const struct fnat_pkt *p)
+{
+	if (READ_ONCE(p->fn->tune.bad_ack_rst) &&
+	    !(p->tcp_flags & FNAT_TH_RST) && !fnat_pkt_source_forged(p))
+		return fnat_refuse(p, FNAT_DROP_BAD_ACK);
+	return fnat_drop(p, FNAT_DROP_BAD_ACK);
+}
+
+bool fnat_synproxy_reuses(const struct fnat_net *fn, enum fnat_state s)
+{
+	const struct fnat_tunables *tune = &fn->tune;
+
+	if (!READ_ONCE(tune->conn_reuse))
+		return false;
+	switch (s) {
+	case FNAT_TCP_S_CLOSE:
+		return READ_ONCE(tune->conn_reuse_close);
+	case FNAT_TCP_S_TIME_WAIT:
+		return READ_ONCE(tune->conn_reuse_time_wait);
+	case FNAT_TCP_S_LAST_ACK:
+		return READ_ONCE(tune->conn_reuse_last_ack);
+	default:
+		return false;
+	}
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The SYN proxy: answers a SYN with a cookie (cookie.h) in its own skb and
+ * remembers nothing. Only an ACK that brings the cookie back makes a connection,
+ * whose real server is then dialled (dial.h).
+ */
+#ifndef FNAT_SYNPROXY_H
+#define FNAT_SYNPROXY_H
+
+#include <linux/rcupdate.h>
+#include <linux/siphash.h>
+#include <linux/types.h>
+
+#include "pkt.h"
+#include "svc.h"
+#include "tcpopt.h"
+
+struct fnat_dest;
+
+/*
+ * Of the windows that clients are told, where they scale: one for all, so that a
+ * director knows what another has said. Linux's own servers have it, unless they
+ * are told to take much more; where a server's is another, windows are shifted.
+ */
+#define FNAT_SYNPROXY_SCALE	7
+
+/* What seals cookies: replaced, never changed. */
+struct fnat_cookie_keys {
+	siphash_key_t	now;
+	siphash_key_t	old;	/* accepted while cookies of it may be about */
+	u32		since;	/* window in which @now was set */
+	bool		given;	/* by hand: it does not change by itself */
+	struct rcu_head	rcu;
+};
+
+/* What an ACK has proven: the SYN that it answers for, and what was told. */
+struct fnat_proof {
+	u32				isn;	/* the client's */
+	u32				told;	/* ours towards the client */
+	struct fnat_tcpopt_offer	offer;	/* the client's; mss rounded down */
+	u16				win;	/* the client's, unscaled as in a SYN */
+};
+
+/* 0 or -ENOMEM. */
+int fnat_synproxy_init(struct fnat_net *fn);
+void fnat_synproxy_exit(struct fnat_net *fn);
+
+/*
+ * From now on @key seals; the one before is accepted while cookies of it may be
+ * about. -ENOMEM. Caller holds fn->cfg.
+ */
+int fnat_synproxy_set_key(struct fnat_net *fn, const siphash_key_t *key);
+
+/* Whether @p is a matter of the SYN proxy of @svc. */
+static inline bool fnat_synproxy_guards(const struct fnat_svc *svc,
+					const struct fnat_pkt *p)
+{
+	return READ_ONCE(svc->opts.synproxy) == FNAT_SYNPROXY_ON &&
+	       p->proto == IPPROTO_TCP;
+}
+
+/*
+ * Whether a client may begin anew, with a cookie, over a connection that we still
+ * hold in @s: it is closed, and sysctl synproxy_conn_reuse and its kin let it.
+ */
+bool fnat_synproxy_reuses(const struct fnat_net *fn, enum fnat_state s);
+
+/* Answers @p, an intact SYN to @svc. The verdict for netfilter. */
+unsigned int fnat_synproxy_answer(const struct fnat_pkt *p,
+				  struct fnat_svc *svc);
+
+/*
+ * Whether @p, of no connection or of one that has closed, brings a cookie back
+ * that @svc may have given out.
+ */
+bool fnat_synproxy_proves(const struct fnat_pkt *p, const struct fnat_svc *svc,
+			  struct fnat_proof *proof);
+
+/* The end of a segment to @svc that should have brought one back: the verdict. */
+unsigned int fnat_synproxy_reject(const struct fnat_pkt *p);
+
+/* @svc offers from now on what all of its dests can do. RCU or fn->cfg. */
+void fnat_synproxy_settle(struct fnat_svc *svc);
+
+/* @dest has answered a SYN with @offer. RCU. */
+void fnat_synproxy_learn(struct fnat_dest *dest,
+			 const struct fnat_tcpopt_offer *offer);
+
+#endif /* FNAT_SYNPROXY_H */
