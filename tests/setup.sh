@@ -32,7 +32,7 @@ packages_of() {
 	case $1 in
 	build) echo build-essential dpkg-dev kmod libnl-3-dev libnl-genl-3-dev \
 		libpopt-dev linux-headers-amd64 pkg-config xz-utils ;;
-	vm) echo busybox-static curl ethtool iperf3 iproute2 ipvsadm keepalived kmod \
+	vm) echo busybox-static curl ethtool hping3 iperf3 iproute2 ipvsadm keepalived kmod \
 		linux-image-amd64 nftables nginx-light procps \
 		prometheus-node-exporter python3 \
 		python3-pyroute2 python3-pytest python3-scapy qemu-system-x86 \

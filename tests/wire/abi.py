@@ -39,12 +39,14 @@ def named(proto=TCP, vip=VIP, port=None, mark=None):
     return dict(af=af, proto=u16(proto), addr=ip(vip), port=be16(PORT[proto] if port is None else port))
 
 
-def options(scheduler="rr", flags=0, persistent=0, mask="255.255.255.255", est_timeout=None):
+def options(scheduler="rr", flags=0, persistent=0, mask="255.255.255.255", est_timeout=None,
+            synproxy=None):
     """Those that say what it does."""
     flags |= PERSISTENT if persistent else 0
     return dict(sched=string(scheduler), flags=u32(flags) + u32(-1), timeout=u32(persistent),
                 netmask=u32(mask) if isinstance(mask, int) else socket.inet_aton(mask),
-                est_timeout=None if est_timeout is None else u32(est_timeout))
+                est_timeout=None if est_timeout is None else u32(est_timeout),
+                synproxy=None if synproxy is None else u32(synproxy))
 
 
 KEY = named()

@@ -101,6 +101,7 @@ class Flow:
         self.next_c, self.next_s = isn, server_isn
         self.lip = self.lport = self.rs = None
         self.shift = 0                      # the server's view of next_c, less ours
+        self.back = 0                       # its own numbers, less the client's view of them
 
     # What each side sends.
 
@@ -130,7 +131,7 @@ class Flow:
 
     def from_server(self, flags="", payload=b"", **fields):
         """A frame of the server's, not sent; numbers as the server has them."""
-        base = self._base(flags, payload, self.next_s, self.next_c + self.shift)
+        base = self._base(flags, payload, self.next_s + self.back, self.next_c + self.shift)
         base |= dict(smac=self.plan.macs[self.rs], dmac=SERVER_DEV, src=self.rs, dst=self.lip,
                      sport=self.rport, dport=self.lport, id=0x4321, tos=0x28)
         return self._frame(**(base | fields))
@@ -143,6 +144,8 @@ class Flow:
                         sport=self.lport, dport=self.rport, ttl=sent.ttl - 1)
         if self.proto == TCP:
             seen = seen.but(seq=(sent.seq + self.shift) % 2**32)
+        if self.proto == TCP and "A" in sent.flags:
+            seen = seen.but(ack=(sent.ack + self.back) % 2**32)
         return seen.but(**fields)
 
     def at_client(self, sent, **fields):
@@ -151,6 +154,8 @@ class Flow:
                         sport=self.dport, dport=self.sport, ttl=sent.ttl - 1)
         if "A" in sent.flags:
             seen = seen.but(ack=(sent.ack - self.shift) % 2**32)
+        if self.proto == TCP:
+            seen = seen.but(seq=(sent.seq - self.back) % 2**32)
         return seen.but(**fields)
 
     def _learn(self, sent):

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Real stacks, whose handshakes the SYN proxy takes part in."""
+
+import contextlib
+import pathlib
+import re
+import time
+
+import pytest
+
+from e2e.conftest import LIPS, RS1, RS2, VIP, curl
+from e2e.test_ipv6 import LIPS6, SERVERS6, VIP6
+from e2e.test_pages import sha256
+from lib import lab
+
+WAYS = {4: (VIP, f"{VIP}:{{}}", LIPS, "{}:{}", (RS1, RS2)),
+        6: (f"[{VIP6}]", f"[{VIP6}]:{{}}", LIPS6, "[{}]:{}", SERVERS6)}
+family = pytest.mark.parametrize("family", [4, 6], ids=["ip4", "ip6"])
+
+
+def serve(version=4, port=80, synproxy="enable", servers=2):
+    """A service on the VIP that the SYN proxy guards; its host as a URL has it."""
+    host, vip, lips, rs, hosts = WAYS[version]
+    lab.ipvsadm("-A", "-t", vip.format(port), "-s", "rr", "-j", synproxy)
+    lab.ipvsadm("-P", "-t", vip.format(port), "-z", lips)
+    for server in hosts[:servers]:
+        lab.ipvsadm("-a", "-t", vip.format(port), "-r", rs.format(server, port), "-b")
+    return host
+
+
+def counted(*names):
+    """The named counters."""
+    counters = lab.counters()
+    return [counters[name] for name in names]
+
+
+@family
+def test_pages(director, family):
+    """Round robin, each connection by a cookie; keep-alive stays on its server."""
+    host = serve(family)
+    pages = [curl(f"http://{host}/").strip() for _ in range(4)]
+    assert sorted(set(pages)) == ["this page comes from rs1", "this page comes from rs2"]
+    assert len(set(curl(*[f"http://{host}/?{i}" for i in range(5)]).split())) == 5 + 1
+    assert counted("synproxy_syn_cnt", "synproxy_ok_ack", "synproxy_bad_ack") == [5, 5, 0]
+    assert {row["synproxy"] for row in services()} == {"enable"}
+
+
+def services():
+    """What -L says of services, SYN proxy included."""
+    text = lab.ipvsadm("-Ln").stdout
+    return [{"synproxy": "enable" if "synproxy" in line else "disable"}
+            for line in text.splitlines() if line.startswith("TCP")]
+
+
+@family
+@pytest.mark.parametrize("way", ["down", "up"])
+def test_large_file(director, family, way):
+    """Every byte right."""
+    host = serve(family, servers=1)
+    if way == "down":
+        curl("-o", "/tmp/down", f"http://{host}/big")
+        assert sha256("/tmp/down") == sha256("/tmp/big")
+    else:
+        curl("-T", "/tmp/big", f"http://{host}/up/proxied")
+        assert sha256("/tmp/rs1/www/up/proxied") == sha256("/tmp/big")
+
+
+BANNER = """
+import socket
+s = socket.create_server(("0.0.0.0", 2525))
+while True:
+    c, _ = s.accept()
+    c.sendall(b"220 hello\\r\\n")
+    got = b""
+    while more := c.recv(100):
+        got += more
+    c.sendall(b"you said %d bytes" % len(got))
+    c.close()
+"""
+
+TALK = """
+import socket, sys
+c = socket.create_connection((sys.argv[1], 2525), 20)
+assert c.recv(100) == b"220 hello\\r\\n"
+c.sendall(b"x" * 50000)
+c.shutdown(socket.SHUT_WR)
+print(c.recv(100).decode())
+"""
+
+
+def test_server_speaks_first_and_client_half_closes(director):
+    """A banner comes without a question; what is said after a FIN comes back, too."""
+    serve(port=2525, servers=1)
+    server = lab.spawn("/usr/bin/python3", "-c", BANNER, ns="rs1")
+    lab.wait_until("the server listens", lambda: ":2525" in lab.out("ss", "-tlnH", ns="rs1"))
+    try:
+        said = lab.out("/usr/bin/python3", "-c", TALK, VIP, ns="client")
+    finally:
+        server.terminate()
+        server.wait()
+    assert said.strip() == "you said 50000 bytes"
+
+
+@contextlib.contextmanager
+def settings(ns, **values):
+    """Sysctls of net.ipv4 in NS for a while."""
+    was = {k: lab.out("sysctl", "-n", f"net.ipv4.{k}", ns=ns).split() for k in values}
+    lab.sh("sysctl", "-qw", *(f"net.ipv4.{k}={v}" for k, v in values.items()), ns=ns)
+    try:
+        yield
+    finally:
+        lab.sh("sysctl", "-qw", *(f"net.ipv4.{k}={' '.join(v)}" for k, v in was.items()), ns=ns)
+
+
+@pytest.mark.parametrize("host", ["client", "rs1"])
+@pytest.mark.parametrize("options", [
+    dict(tcp_timestamps=0), dict(tcp_window_scaling=0), dict(tcp_sack=0),
+    dict(tcp_timestamps=0, tcp_window_scaling=0, tcp_sack=0),
+    dict(tcp_rmem="4096 131072 67108864"), dict(tcp_rmem="4096 8192 32768")],
+    ids=["no timestamps", "no scale", "no SACK", "none", "large windows", "small windows"])
+def test_options(director, host, options):
+    """Whatever one side does not do, a file goes through whole, both ways."""
+    with settings(host, **{k: f'"{v}"' if " " in str(v) else v for k, v in options.items()}):
+        vip = serve(servers=1)
+        for _ in range(2):          # once as presumed of the server, once as learned
+            curl("-r", "0-3000000", "-o", "/tmp/part", f"http://{vip}/big")
+            head = pathlib.Path("/tmp/big").read_bytes()[:3000001]
+            assert pathlib.Path("/tmp/part").read_bytes() == head
+            curl("-T", "/tmp/part", f"http://{vip}/up/part")
+            assert pathlib.Path("/tmp/rs1/www/up/part").read_bytes() == head
+
+
+@pytest.mark.parametrize("mss", [536, 1000, 1220, 1460, 8960])
+def test_mss(director, mss):
+    """The server sends no more than the client said, or less, rounded down."""
+    vip = serve(servers=1)
+    lab.sh("ip", "route", "replace", "198.51.100.0/24", "via", "192.0.2.1", "advmss", mss,
+           ns="client")
+    try:
+        curl("-r", "0-100000", "-o", "/tmp/part", f"http://{vip}/big")
+    finally:
+        lab.sh("ip", "route", "replace", "198.51.100.0/24", "via", "192.0.2.1", ns="client")
+    assert pathlib.Path("/tmp/part").read_bytes() == pathlib.Path("/tmp/big").read_bytes()[:100001]
+
+
+@contextlib.contextmanager
+def netem(ns, dev, *how):
+    """What DEV in NS sends suffers HOW."""
+    lab.sh("tc", "qdisc", "add", "dev", dev, "root", "netem", *how, ns=ns)
+    try:
+        yield
+    finally:
+        lab.sh("tc", "qdisc", "del", "dev", dev, "root", ns=ns)
+
+
+@pytest.mark.parametrize("where", [("client", "eth0"), ("rs1", "eth0"), ("director", "client"),
+                                   ("director", "trunk")], ids="-".join)
+@pytest.mark.parametrize("how, octets", [
+    (("loss", "1%", "delay", "2ms", "reorder", "25%"), 8_000_000), (("loss", "20%"), 256_000)],
+    ids=["some", "many"])
+def test_loss(director, where, how, octets):
+    """Lost handshakes, lost and reordered data, either side: every byte right in the end."""
+    vip = serve(servers=1)
+    with netem(*where, *how):
+        curl("--retry", "5", "--retry-connrefused", "-r", f"0-{octets - 1}", "-o", "/tmp/part",
+             f"http://{vip}/big")
+    assert pathlib.Path("/tmp/part").read_bytes() == pathlib.Path("/tmp/big").read_bytes()[:octets]
+
+
+def test_first_byte_waits_for_nothing(director):
+    """Early data costs no round trip more; with the window shut it costs one."""
+    vip = serve(servers=1)
+    took = {}
+    with netem("client", "eth0", "delay", "300ms"):
+        for thresh in (3, 0):
+            lab.sh("sysctl", "-qw", f"net.ipv4.vs.synproxy_ack_skb_store_thresh={thresh}",
+                   ns="director")
+            took[thresh] = float(curl("-o", "/dev/null", "-w", "%{time_starttransfer}",
+                                      f"http://{vip}/"))
+    lab.figure(f"SYN proxy, client 300 ms away: first byte after {took[3]:.2f} s, with the"
+               f" window shut at first after {took[0]:.2f} s")
+    assert took[0] > took[3] + 0.2
+
+
+def pages(n):
+    """N clients at once: how many got their page."""
+    said = curl("--parallel", "--parallel-immediate", "--parallel-max", n, "-H",
+                "Connection: close", "-o", "/dev/null", "-w", "%{http_code}\n", "--retry", 5,
+                f"http://{VIP}/?[1-{n}]", check=False)
+    return said.split().count("200")
+
+
+@contextlib.contextmanager
+def flood():
+    """Spoofed SYNs and ACKs, as many as go."""
+    both = [lab.spawn("hping3", "--flood", "--rand-source", flag, "-p", 80, VIP, ns="client")
+            for flag in ("-S", "-A")]
+    try:
+        yield
+    finally:
+        for one in both:
+            one.terminate()
+            one.wait()
+
+
+def test_flood(director):
+    """Clients get their pages and the servers see nothing of it; for contrast, without."""
+    clients = 200 // lab.SLOW
+    for mode in ("enable", "disable"):
+        serve(synproxy=mode)
+        before, began = lab.counters(), time.monotonic()
+        with flood():
+            lab.wait_until("the flood has begun", lambda: (
+                lab.counters()["synproxy_bad_ack" if mode == "enable" else "tcp_stray"] > 1000), 30)
+            got = pages(clients)
+        lasted = time.monotonic() - began
+        after = lab.counters()
+        syns = after["synproxy_syn_cnt"] - before["synproxy_syn_cnt"]
+        acks = after["synproxy_bad_ack"] - before["synproxy_bad_ack"]
+        held = sum(active + inactive for _, active, inactive in lab.dests().values())
+        lab.figure(f"flood, SYN proxy {mode}d: {got} of {clients} pages in {lasted:.0f} s;"
+                   f" {syns} SYNs answered, {acks} ACKs dropped; {held} connections")
+        if mode == "enable":
+            assert got == clients
+            opened = after["synproxy_ok_ack"] - before["synproxy_ok_ack"]
+            assert syns > 2 * clients and acks > 2 * clients
+            assert held <= opened <= 2 * clients, "a spoofed packet opened a connection"
+        else:
+            assert held > 2 * clients, "there was no flood"
+        lab.ipvsadm("-C")
