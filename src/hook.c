@@ -6,6 +6,7 @@
  * defragmentation come first, and what we take is never tracked. While there
  * is a service by firewall mark, once more behind the mangle table.
  * Both directions enter here, so a VIP need not be an address of the host.
+ * While there are servers of Masq, packets are also looked at by their source.
  * Every packet ends in one of three ways: it is not ours and goes on
  * untouched, it is dropped with its reason counted, or it is sent.
  */
@@ -83,8 +84,12 @@ unbind_dest:
 	return NULL;
 }
 
-/* Ports to try where two maps may give out the same. */
-#define CLASHES	16
+/*
+ * How often to try where two maps may give out the same port, or two VIPs lead
+ * the same client port to one server. Some schedulers have but one answer.
+ */
+#define CLASHES		16
+#define MASQ_CLASHES	4
 
 /*
  * The direction of a connection of @svc that @p opens, which may be another
@@ -93,22 +98,25 @@ unbind_dest:
 static struct fnat_dir *open(const struct fnat_pkt *p, struct fnat_svc *svc,
 			     enum fnat_event *why)
 {
+	bool masq = false;
 	struct fnat_conn *c;
 	struct fnat_dir *d;
 	int tries;
 
-	for (tries = 0; tries < CLASHES; tries++) {
+	for (tries = 0; tries < (masq ? MASQ_CLASHES : CLASHES); tries++) {
 		c = connect(p, svc, why);
 		if (!c)
 			return NULL;
+		masq = c->flags & FNAT_CONN_MASQ;
 		d = fnat_conn_publish(p->fn, c);
 		if (d && fnat_dir_conn(d) == c)
 			count_conn(p, c->dest);
 		if (d)
 			return d;
-		fnat_count(p->fn, FNAT_EV_PORT_CLASH);
+		fnat_count(p->fn, masq ? FNAT_EV_MASQ_CLASH :
+					 FNAT_EV_PORT_CLASH);
 	}
-	*why = FNAT_DROP_NO_PORT;
+	*why = masq ? FNAT_DROP_MASQ_CLASH : FNAT_DROP_NO_PORT;
 	return NULL;
 }
 
@@ -228,7 +236,7 @@ static unsigned int forward(const struct fnat_pkt *p, struct fnat_dir *d)
 	count_packet(p, d, fnat_dir_conn(d)->dest);
 	if (unlikely(fnat_xlate(p, d)))
 		return fnat_drop(p, FNAT_DROP_MEMORY);
-	return fnat_xmit(p, dst, whole);
+	return fnat_xmit(p, dst, fnat_route_hop(d), whole);
 }
 
 /* What becomes of @p; @find tells which service a new connection is for. */
@@ -321,87 +329,100 @@ static unsigned int marked(void *priv, struct sk_buff *skb,
 	return tell(&p, fnat_svc_marked);
 }
 
+/* Servers open nothing. */
+static struct fnat_svc *no_svc(const struct fnat_pkt *p)
+{
+	return NULL;
+}
+
+/* @skb may be the answer of a server of Masq, or an error about what it got. */
+static unsigned int answer(struct fnat_net *fn, struct sk_buff *skb,
+			   const struct nf_hook_state *state)
+{
+	struct fnat_pkt p;
+
+	if (!fnat_pkt_parse(&p, fn, skb, state))
+		return NF_ACCEPT;
+	if (is_icmp(&p))
+		return fnat_icmp(&p);
+	return tell(&p, no_svc);
+}
+
+/*
+ * What a server of Masq sends is addressed to the client: who sent it tells
+ * whose it may be. Errors about what it was sent may come from any router.
+ */
+static unsigned int masq4(void *priv, struct sk_buff *skb,
+			  const struct nf_hook_state *state)
+{
+	union nf_inet_addr saddr = { .ip = ip_hdr(skb)->saddr };
+	struct fnat_net *fn = priv;
+	unsigned int verdict = NF_ACCEPT;
+
+	if (!fnat_addrset_maybe4(&fn->masqs, saddr.ip) &&
+	    ip_hdr(skb)->protocol != IPPROTO_ICMP)
+		return NF_ACCEPT;
+	if (unlikely(ip_is_fragment(ip_hdr(skb))) &&
+	    !(fnat_addrset_has_any(&fn->masqs, AF_INET, &saddr) &&
+	      fnat_frag_gather(fn, skb, AF_INET, true, &verdict)))
+		return verdict;
+	return answer(fn, skb, state);
+}
+
+static unsigned int masq6(void *priv, struct sk_buff *skb,
+			  const struct nf_hook_state *state)
+{
+	union nf_inet_addr saddr = { .in6 = ipv6_hdr(skb)->saddr };
+	struct fnat_net *fn = priv;
+	unsigned int verdict = NF_ACCEPT;
+
+	if (!fnat_addrset_maybe6(&fn->masqs, &saddr.in6) &&
+	    ipv6_hdr(skb)->nexthdr != IPPROTO_ICMPV6)
+		return NF_ACCEPT;
+	if (unlikely(fnat_pkt_is_fragment6(skb)) &&
+	    !(fnat_addrset_has_any(&fn->masqs, AF_INET6, &saddr) &&
+	      fnat_frag_gather(fn, skb, AF_INET6, true, &verdict)))
+		return verdict;
+	return answer(fn, skb, state);
+}
+
+/* The same where the server is this host, from whatever context it sends. */
+static unsigned int masq_out(void *priv, struct sk_buff *skb,
+			     const struct nf_hook_state *state)
+{
+	unsigned int verdict;
+
+	local_bh_disable();
+	verdict = state->pf == NFPROTO_IPV4 ? masq4(priv, skb, state) :
+					      masq6(priv, skb, state);
+	local_bh_enable();
+	return verdict;
+}
+
+#define KIND(_hook, _pf, _where, _priority)				\
+	{								\
+		.hook		= (_hook),				\
+		.pf		= (_pf),				\
+		.hooknum	= (_where),				\
+		.priority	= (_priority),				\
+	}
+
 /* By enum fnat_hook_kind. */
-static const struct nf_hook_ops kinds[FNAT_HOOKS] = {
-	[FNAT_HOOK_IP4] = {
-		.hook		= story4,
-		.pf		= NFPROTO_IPV4,
-		.priority	= NF_IP_PRI_CONNTRACK - 1,
-	},
-	[FNAT_HOOK_IP4_MARKED] = {
-		.hook		= marked,
-		.pf		= NFPROTO_IPV4,
-		.priority	= NF_IP_PRI_MANGLE + 1,
-	},
-	[FNAT_HOOK_IP6] = {
-		.hook		= story6,
-		.pf		= NFPROTO_IPV6,
-		.priority	= NF_IP6_PRI_CONNTRACK - 1,
-	},
-	[FNAT_HOOK_IP6_MARKED] = {
-		.hook		= marked,
-		.pf		= NFPROTO_IPV6,
-		.priority	= NF_IP6_PRI_MANGLE + 1,
-	},
+const struct nf_hook_ops fnat_hook_kinds[FNAT_HOOKS] = {
+	[FNAT_HOOK_IP4] = KIND(story4, NFPROTO_IPV4, NF_INET_PRE_ROUTING,
+			       NF_IP_PRI_CONNTRACK - 1),
+	[FNAT_HOOK_IP4_MARKED] = KIND(marked, NFPROTO_IPV4, NF_INET_PRE_ROUTING,
+				      NF_IP_PRI_MANGLE + 1),
+	[FNAT_HOOK_IP4_MASQ] = KIND(masq4, NFPROTO_IPV4, NF_INET_PRE_ROUTING,
+				    NF_IP_PRI_CONNTRACK - 1),
+	[FNAT_HOOK_IP4_MASQ_OUT] = KIND(masq_out, NFPROTO_IPV4, NF_INET_LOCAL_OUT,
+					NF_IP_PRI_CONNTRACK - 1),
+	[FNAT_HOOK_IP6] = KIND(story6, NFPROTO_IPV6, NF_INET_PRE_ROUTING,
+			       NF_IP6_PRI_CONNTRACK - 1),
+	[FNAT_HOOK_IP6_MARKED] = KIND(marked, NFPROTO_IPV6, NF_INET_PRE_ROUTING,
+				      NF_IP6_PRI_MANGLE + 1),
+	[FNAT_HOOK_IP6_MASQ] = KIND(masq6, NFPROTO_IPV6, NF_INET_PRE_ROUTING,
+				    NF_IP6_PRI_CONNTRACK - 1),
+	[FNAT_HOOK_IP6_MASQ_OUT] = KIND(masq_out, NFPROTO_IPV6, NF_INET_LOCAL_OUT,
+					NF_IP6_PRI_CONNTRACK - 1),
 };
-
-void fnat_hook_count(struct fnat_net *fn, u16 af, bool marked, int n)
-{
-	int kind = af == AF_INET ? FNAT_HOOK_IP4 : FNAT_HOOK_IP6;
-
-	atomic_add(n, &fn->hook[kind].users);
-	if (marked)
-		atomic_add(n, &fn->hook[kind + 1].users);
-}
-
-int fnat_hook_init(struct fnat_net *fn)
-{
-	int i, err;
-
-	lockdep_assert_held(&fn->cfg);
-	for (i = 0; i < FNAT_HOOKS; i++) {
-		struct fnat_hook *h = &fn->hook[i];
-
-		if (h->up || !atomic_read(&h->users))
-			continue;
-		h->ops = kinds[i];
-		h->ops.priv = fn;
-		h->ops.hooknum = NF_INET_PRE_ROUTING;
-		err = nf_register_net_hook(fn->net, &h->ops);
-		if (err)
-			return err;
-		h->up = true;
-	}
-	return 0;
-}
-
-/* Takes away those that are up and have no users; or all. Whether any was. */
-static bool take_away(struct fnat_net *fn, bool all)
-{
-	bool any = false;
-	int i;
-
-	for (i = 0; i < FNAT_HOOKS; i++) {
-		struct fnat_hook *h = &fn->hook[i];
-
-		if (!h->up || (!all && atomic_read(&h->users)))
-			continue;
-		nf_unregister_net_hook(fn->net, &h->ops);
-		h->up = false;
-		any = true;
-	}
-	return any;
-}
-
-void fnat_hook_trim(struct fnat_net *fn)
-{
-	lockdep_assert_held(&fn->cfg);
-	/* Packets may still be in the hook, and readers in its ops. */
-	if (take_away(fn, false))
-		synchronize_net();
-}
-
-void fnat_hook_exit(struct fnat_net *fn)
-{
-	take_away(fn, true);
-}

@@ -44,6 +44,14 @@ static __wsum xlate_ip6(const struct fnat_pkt *p, const struct fnat_dir *d)
 	return csum_sub(csum_partial(&ip6h->saddr, len, 0), before);
 }
 
+void fnat_xlate_ttl(const struct fnat_pkt *p)
+{
+	if (p->af == AF_INET)
+		ip_decrease_ttl(ip_hdr(p->skb));
+	else
+		ipv6_hdr(p->skb)->hop_limit--;
+}
+
 __wsum fnat_xlate_ip(const struct fnat_pkt *p, const struct fnat_dir *d)
 {
 	return p->af == AF_INET ? xlate_ip4(p, d) : xlate_ip6(p, d);
@@ -85,7 +93,7 @@ static bool shift_timestamp(const struct fnat_pkt *p, const struct fnat_dir *d,
  * SACK edges speak the other side's numbers. A client's timestamps mean
  * nothing behind a shared address: a server in TIME_WAIT would take a lower
  * one for an old segment (RFC 7323 5.2), so SYNs do not offer them unless they
- * are translated.
+ * are translated. Without a LIP the server knows whose they are.
  */
 static __wsum xlate_options(const struct fnat_pkt *p, const struct fnat_dir *d)
 {
@@ -100,6 +108,7 @@ static __wsum xlate_options(const struct fnat_pkt *p, const struct fnat_dir *d)
 	if (d->flags & FNAT_DIR_STAMPED)
 		edited |= shift_timestamp(p, d, opt, len);
 	else if (p->tcp_flags & FNAT_TH_SYN && fnat_dir_which(d) == FNAT_C2S &&
+		 fnat_dir_has_lip(d) &&
 		 READ_ONCE(p->fn->tune.timestamp) != FNAT_TIMESTAMP_PASS)
 		edited |= fnat_tcpopt_strip_timestamp(opt, len);
 	return edited ? csum_sub(csum_partial(opt, len, 0), before) : 0;
