@@ -121,6 +121,7 @@ def test_server_moves(world):
 def test_life(world):
     """Seen from one side, as in-tree IPVS counts it."""
     route(world)
+    sysctl("net.ipv4.vs.timeout_finwait", 2 + 2 * lab.SLOW)
     flow = world.routed()
     flow.up("S")
     assert flow.state() == "SYN_RECV"
@@ -137,8 +138,6 @@ def test_life(world):
     flow.aside("FA")
     flow.up("A")
     assert flow.state() == "FIN_WAIT"
-    sysctl("net.ipv4.vs.timeout_finwait", 2 + lab.SLOW)
-    flow.up("A")
     flow.gone()
     assert world.active() == {flow.rs: (0, 0)}
 
