@@ -210,7 +210,7 @@ static bool is_late_syn(const struct fnat_pkt *p, const struct fnat_dir *d,
 }
 
 /* A client may be so far ahead of what we have seen of it, after losses. */
-#define AHEAD	(1U << 20)
+#define AHEAD	(1024 * 1024)
 
 /*
  * What @p, of a client whose server is not seen, means: measured by what the

@@ -126,6 +126,7 @@ def test_masq_of_datagrams(by_the_director, vip, servers, client):
 @families
 def test_both_and_fullnat(by_the_director, by_themselves, vip, servers, client):
     """One service, a server of each kind."""
+    ips("rs1", f"route del {CLIENT}/32 dev direct", f"route del {CLIENT6}/128 dev direct")
     serve(vip, servers, "-m", "-g")
     lab.ipvsadm("-a", "-t", f"{vip}:80", "-r", f"{servers[0]}:81", "-b")
     lab.ipvsadm("-e", "-t", f"{vip}:80", "-r", f"{servers[0]}:81", "-b", "-w", "0")
@@ -137,8 +138,8 @@ def test_both_and_fullnat(by_the_director, by_themselves, vip, servers, client):
     lab.ipvsadm("-C")
     lab.ipvsadm("-R", stdin=saved)
     assert lab.ipvsadm("-Sn").stdout == saved
-    assert [line.split()[5] for line in saved.splitlines() if line.startswith("-a")] == [
-        "-m", "-g", "-b"] or saved.count(" -g ") == 1
+    assert {line.split()[5] for line in saved.splitlines() if line.startswith("-a")} == {
+        "-m", "-g", "-b"}
 
 
 @pytest.mark.parametrize("method", ["-m", "-g"], ids=["masq", "route"])
