@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The set of addresses that are ours, each either a VIP or a LIP, with a count of
- * who uses it. A bitmap in front tells most foreign packets apart with one load.
+ * A set of addresses, each of one kind, with a count of who uses it: those that
+ * are ours, VIPs and LIPs, and those of servers that answer as themselves. A
+ * bitmap in front tells most foreign packets apart with one load.
  */
 #ifndef FNAT_ADDRSET_H
 #define FNAT_ADDRSET_H
@@ -19,6 +20,7 @@
 enum fnat_addr_kind {
 	FNAT_ADDR_VIP,
 	FNAT_ADDR_LIP,
+	FNAT_ADDR_SERVER,
 };
 
 struct fnat_addrset {
@@ -43,13 +45,13 @@ int fnat_addrset_add(struct fnat_addrset *s, enum fnat_addr_kind kind, u16 af,
 void fnat_addrset_del(struct fnat_addrset *s, enum fnat_addr_kind kind, u16 af,
 		      const union nf_inet_addr *addr);
 
-/* Whether @addr is ours: as a @kind, or as either. RCU. */
+/* Whether @addr is in it: as a @kind, or as any. RCU. */
 bool fnat_addrset_has(const struct fnat_addrset *s, enum fnat_addr_kind kind,
 		      u16 af, const union nf_inet_addr *addr);
 bool fnat_addrset_has_any(const struct fnat_addrset *s, u16 af,
 			  const union nf_inet_addr *addr);
 
-/* False only if the IPv4 address @addr is certainly not ours. */
+/* False only if the IPv4 address @addr is certainly not in it. */
 static inline bool fnat_addrset_maybe4(const struct fnat_addrset *s,
 				       __be32 addr)
 {

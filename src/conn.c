@@ -39,12 +39,14 @@ union nf_inet_addr fnat_conn_addr(const struct fnat_conn *c, enum fnat_end end)
 	const struct fnat_dir *d = &c->dir[FNAT_C2S];
 	union nf_inet_addr addr = {};
 
+	/* With Route packets do not carry it. */
+	if (end == FNAT_END_SERVER)
+		return c->dest->addr;
 	if (fnat_dir_af(d) == AF_INET6)
 		addr.in6 = *fnat_dir_end6(d, end);
 	else
 		addr.ip = end == FNAT_END_CLIENT ? d->saddr :
-			  end == FNAT_END_VIP ? d->daddr :
-			  end == FNAT_END_LIP ? d->new_saddr : d->new_daddr;
+			  end == FNAT_END_VIP ? d->daddr : d->new_saddr;
 	return addr;
 }
 
@@ -83,6 +85,8 @@ static void return_lport(struct fnat_net *fn, struct fnat_conn *c)
 {
 	const struct fnat_dir *d = &c->dir[FNAT_C2S];
 
+	if (!c->lports)
+		return;
 	if (d->flags & FNAT_DIR_SENT && fnat_now() - c->stamp < TIME_WAIT_MEMORY)
 		fnat_lport_remember(fn, c->lports, c->port_index,
 				    d->seq_end + d->seq_off,
@@ -133,7 +137,8 @@ void fnat_conn_shift_timestamps(struct fnat_conn *c, u32 c_off, u32 s_off)
 /*
  * The server sees sequence numbers of ours, for the client's belong to another
  * address: an earlier flow from this port may have left the server in
- * TIME_WAIT, above what this client begins with. So with timestamps.
+ * TIME_WAIT, above what this client begins with. So with timestamps. Without a
+ * LIP they are the client's own.
  */
 static void number(struct fnat_conn *c, const struct fnat_pkt *p,
 		   const struct fnat_lport *lport)
@@ -142,9 +147,24 @@ static void number(struct fnat_conn *c, const struct fnat_pkt *p,
 
 	c->dir[FNAT_C2S].seq_off = lport->isn - p->seq;
 	c->dir[FNAT_S2C].ack_off = p->seq - lport->isn;
-	if (READ_ONCE(p->fn->tune.timestamp) == FNAT_TIMESTAMP_TRANSLATE &&
+	if (lport->map &&
+	    READ_ONCE(p->fn->tune.timestamp) == FNAT_TIMESTAMP_TRANSLATE &&
 	    !lport->ts_lost && fnat_pkt_timestamp(p, &tsval))
 		fnat_conn_shift_timestamps(c, lport->ts - tsval, 0);
+}
+
+/* Where the client's packets go: with Route, as far as they tell, to the VIP. */
+static const union nf_inet_addr *target(const struct fnat_conn *c,
+					const struct fnat_pkt *p)
+{
+	return c->flags & FNAT_CONN_ROUTE ? &p->daddr : &c->dest->addr;
+}
+
+static __be16 target_port(const struct fnat_conn *c, const struct fnat_pkt *p)
+{
+	if (c->dest->port && !(c->flags & FNAT_CONN_ROUTE))
+		return c->dest->port;
+	return fnat_dport(p->ports);
 }
 
 /* Addresses, as they come in and as they go out. */
@@ -157,7 +177,7 @@ static void fill4(struct fnat_conn *c, const struct fnat_pkt *p,
 	in->saddr = p->saddr.ip;
 	in->daddr = p->daddr.ip;
 	in->new_saddr = lport->laddr->ip;
-	in->new_daddr = c->dest->addr.ip;
+	in->new_daddr = target(c, p)->ip;
 	in->proto = p->proto;
 
 	out->saddr = in->new_daddr;
@@ -175,7 +195,7 @@ static void fill6(struct fnat_conn *c, const struct fnat_pkt *p,
 	end[FNAT_END_CLIENT] = p->saddr.in6;
 	end[FNAT_END_VIP] = p->daddr.in6;
 	end[FNAT_END_LIP] = lport->laddr->in6;
-	end[FNAT_END_SERVER] = c->dest->addr.in6;
+	end[FNAT_END_SERVER] = target(c, p)->in6;
 	fnat_conn_key6(p->fn, &c->dir[FNAT_C2S], p->proto);
 	fnat_conn_key6(p->fn, &c->dir[FNAT_S2C], p->proto);
 }
@@ -183,7 +203,7 @@ static void fill6(struct fnat_conn *c, const struct fnat_pkt *p,
 static void fill(struct fnat_conn *c, const struct fnat_pkt *p,
 		 const struct fnat_lport *lport)
 {
-	__be16 rport = c->dest->port ?: fnat_dport(p->ports);
+	__be16 rport = target_port(c, p);
 	struct fnat_dir *in = &c->dir[FNAT_C2S];
 	struct fnat_dir *out = &c->dir[FNAT_S2C];
 
@@ -230,7 +250,21 @@ static enum fnat_state first_state(const struct fnat_conn *c, u8 proto)
 {
 	if (proto == IPPROTO_TCP)
 		return FNAT_TCP_S_SYN_RECV;
-	return c->flags & FNAT_CONN_ONEPACKET ? FNAT_S_UDP_ASKED : FNAT_S_UDP;
+	if (!(c->flags & FNAT_CONN_ONEPACKET))
+		return FNAT_S_UDP;
+	return c->flags & FNAT_CONN_ROUTE ? FNAT_S_UDP_DONE : FNAT_S_UDP_ASKED;
+}
+
+static u8 method_flag(u32 fwd_method)
+{
+	switch (fwd_method) {
+	case IP_VS_CONN_F_MASQ:
+		return FNAT_CONN_MASQ;
+	case IP_VS_CONN_F_DROUTE:
+		return FNAT_CONN_ROUTE;
+	default:
+		return 0;
+	}
 }
 
 struct fnat_conn *fnat_conn_new(const struct fnat_pkt *p,
@@ -245,6 +279,7 @@ struct fnat_conn *fnat_conn_new(const struct fnat_pkt *p,
 	if (p->proto == IPPROTO_UDP &&
 	    fnat_svc_has(dest->svc, IP_VS_SVC_F_ONEPACKET))
 		c->flags = FNAT_CONN_ONEPACKET;
+	c->flags |= method_flag(lport->fwd_method);
 	c->lports = lport->map;
 	c->port_index = lport->index;
 	c->tmpl = tmpl;
@@ -296,17 +331,39 @@ void fnat_conn_abandon(struct fnat_net *fn, struct fnat_conn *c)
 	release(fn, c);
 }
 
+/*
+ * Links the server's side of @c; or the client's side of who is there before it.
+ * Where dests have no port of their own, two maps may give out the same, and
+ * with Masq a client may use one port for two VIPs of a server: NULL in *@other.
+ */
+static bool link_server(struct fnat_net *fn, struct fnat_conn *c,
+			struct fnat_dir **other)
+{
+	struct fnat_dir *d = fnat_conn_link(fn, &c->dir[FNAT_S2C]);
+
+	/* What has closed makes room, as for a client's SYN to the same VIP. */
+	if (d && fnat_dir_proto(d) == IPPROTO_TCP &&
+	    fnat_conn_has_closed(fnat_dir_conn(d))) {
+		fnat_conn_kill(fn, fnat_dir_conn(d));
+		d = fnat_conn_link(fn, &c->dir[FNAT_S2C]);
+	}
+	if (!d)
+		return true;
+	/* The client's last datagram, or another CPU with the same packet. */
+	*other = &fnat_dir_conn(d)->dir[FNAT_C2S];
+	if (!fnat_conn_same_key(*other, &c->dir[FNAT_C2S]))
+		*other = NULL;
+	return false;
+}
+
 struct fnat_dir *fnat_conn_publish(struct fnat_net *fn, struct fnat_conn *c)
 {
 	struct fnat_dir *other;
 
-	/*
-	 * The server's side first: whoever finds the client's may send. Where
-	 * dests have no port of their own, two maps may give out the same.
-	 */
-	if (fnat_conn_hangs(c, FNAT_S2C) && fnat_conn_link(fn, &c->dir[FNAT_S2C])) {
+	/* The server's side first: whoever finds the client's may send. */
+	if (fnat_conn_hangs(c, FNAT_S2C) && !link_server(fn, c, &other)) {
 		fnat_conn_abandon(fn, c);
-		return NULL;
+		return other;
 	}
 	other = fnat_conn_hangs(c, FNAT_C2S) ? fnat_conn_link(fn, &c->dir[FNAT_C2S]) : NULL;
 	if (other) {

@@ -81,8 +81,9 @@ enum {
 	FNAT_CONN_TEMPLATE	= 0x08,	/* fixed; see persist.h */
 	FNAT_CONN_ONEPACKET	= 0x10,	/* fixed; of one datagram and its answer */
 	FNAT_CONN_TS_LOST	= 0x20,	/* under lock; see fnat_lport_remember() */
-	FNAT_CONN_RESCALE	= 0x40,	/* the client was told FNAT_SYNPROXY_SCALE ... */
-	FNAT_CONN_UNSCALED	= 0x80,	/* ... and its server has none, or else its own */
+	/* Fixed: of another forwarding method than FULLNAT. */
+	FNAT_CONN_MASQ		= 0x40,	/* the server sees the client itself */
+	FNAT_CONN_ROUTE		= 0x80,	/* and answers it without us */
 };
 
 /* What stands in a key beside the protocol, which is below. */
@@ -106,14 +107,18 @@ struct fnat_conn {
 	struct fnat_dest	*dest;		/* we hold a reference */
 	u32			stamp;		/* s; of the last packet */
 	u16			due;		/* fnat_conn_ahead(); wheel's lock */
-	u16			wheel;		/* the CPU that made it */
+	u16			wheel : 14;	/* the CPU that made it */
+	/* The SYN proxy told the client FNAT_SYNPROXY_SCALE; written under lock. */
+	u16			rescale : 1;	/* its server has another scale */
+	u16			unscaled : 1;	/* or none */
 	u8			state;		/* enum fnat_state; under lock */
 	u8			flags;		/* FNAT_CONN_* */
 	u16			port_index;	/* in @lports */
 	/* For what both directions may change at once; outside the wheel's. */
 	spinlock_t		lock;
 	union {
-		struct fnat_lports	*lports;	/* where its LIP port came from */
+		/* Where its LIP port came from; NULL: it has none. */
+		struct fnat_lports	*lports;
 		refcount_t		children;	/* template: and itself */
 	};
 	struct fnat_conn	*tmpl;		/* we hold a reference; or NULL */
@@ -123,6 +128,8 @@ struct fnat_conn {
 		struct rcu_head		rcu;		/* once it is dead */
 	};
 } ____cacheline_aligned;
+
+static_assert(NR_CPUS <= 1 << 14);
 
 /* One of IPv6, with the addresses of its ends in a line that is only read. */
 struct fnat_conn6 {
@@ -177,7 +184,35 @@ static inline const struct in6_addr *fnat_dir_end6(const struct fnat_dir *d,
 int fnat_conn_cache_init(void);		/* for the whole module */
 void fnat_conn_cache_exit(void);	/* waits for callbacks itself */
 
-/* Address and port of an @end of @c; of a template's LIP there is none. */
+/*
+ * Whether @c has an address of its own towards the server. If not the server
+ * sees the client's, which then stands in the LIP's place.
+ */
+static inline bool fnat_conn_has_lip(const struct fnat_conn *c)
+{
+	return !(c->flags & (FNAT_CONN_MASQ | FNAT_CONN_ROUTE));
+}
+
+static inline bool fnat_dir_has_lip(const struct fnat_dir *d)
+{
+	return fnat_conn_has_lip(fnat_dir_conn((struct fnat_dir *)d));
+}
+
+/*
+ * Whether a client may open anew over what is left of @c: both sides have closed
+ * (RFC 9293 3.6.1), or with Route the one that is seen.
+ */
+static inline bool fnat_conn_has_closed(const struct fnat_conn *c)
+{
+	enum fnat_state state = READ_ONCE(c->state);
+
+	if (c->flags & FNAT_CONN_DOUBTED)
+		return false;
+	return state == FNAT_TCP_S_CLOSE || fnat_state_lingers(state) ||
+	       (c->flags & FNAT_CONN_ROUTE && state == FNAT_TCP_S_FIN_WAIT);
+}
+
+/* Address and port of an @end of @c; of a template's LIP there is none. RCU. */
 union nf_inet_addr fnat_conn_addr(const struct fnat_conn *c,
 				  enum fnat_end end);
 __be16 fnat_conn_port(const struct fnat_conn *c, enum fnat_end end);
@@ -216,8 +251,8 @@ void fnat_conn_put_template(struct fnat_conn *tmpl);
  * Puts @c into the table and on the wheel. If another CPU was faster with the
  * same flow, @c is freed. Returns the client's direction of the connection
  * that packets will find; NULL, and @c is freed, if the server's packets could
- * not be told from those of another connection: such a port is no use. RCU,
- * bottom halves off.
+ * not be told from those of another connection, unless that has closed: such a
+ * port is no use. RCU, bottom halves off.
  */
 struct fnat_dir *fnat_conn_publish(struct fnat_net *fn, struct fnat_conn *c);
 
@@ -242,19 +277,24 @@ struct fnat_dir *fnat_conn_find(const struct fnat_pkt *p);
 /* Gives @d, of IPv6, whose ends are set, the key of packets of @proto. */
 void fnat_conn_key6(const struct fnat_net *fn, struct fnat_dir *d, u8 proto);
 
+/* Whether packets of @a are packets of @b. */
+bool fnat_conn_same_key(const struct fnat_dir *a, const struct fnat_dir *b);
+
 /* Puts @d in front of its bucket, or returns the one that is there before it. */
 struct fnat_dir *fnat_conn_link(const struct fnat_net *fn, struct fnat_dir *d);
 void fnat_conn_unlink(const struct fnat_net *fn, struct fnat_dir *d);
 
 /*
- * A template answers no packet, and every datagram of a one-packet service is
- * the first: neither is found from both sides.
+ * A template answers no packet, every datagram of a one-packet service is the
+ * first, and with Route servers answer without us: none is found from both
+ * sides, and what is of the last two kinds from neither.
  */
 static inline bool fnat_conn_hangs(const struct fnat_conn *c,
 				   enum fnat_which side)
 {
-	return !(c->flags & (side == FNAT_S2C ? FNAT_CONN_TEMPLATE :
-						FNAT_CONN_ONEPACKET));
+	return !(c->flags & (side == FNAT_S2C ?
+			     FNAT_CONN_TEMPLATE | FNAT_CONN_ROUTE :
+			     FNAT_CONN_ONEPACKET));
 }
 
 /*

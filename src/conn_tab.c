@@ -96,7 +96,7 @@ static bool same_addrs6(const struct fnat_dir *d, const struct in6_addr *saddr,
 	       ipv6_addr_equal(fnat_dir_end6(d, FNAT_END_VIP), daddr);
 }
 
-static bool same_key(const struct fnat_dir *a, const struct fnat_dir *b)
+bool fnat_conn_same_key(const struct fnat_dir *a, const struct fnat_dir *b)
 {
 	return a->ports == b->ports && a->saddr == b->saddr &&
 	       a->daddr == b->daddr && a->proto == b->proto &&
@@ -156,7 +156,7 @@ struct fnat_dir *fnat_conn_link(const struct fnat_net *fn, struct fnat_dir *d)
 	bucket_lock(b);
 	for (other = first(b); other;
 	     other = rcu_dereference_protected(other->next, true))
-		if (same_key(other, d))
+		if (fnat_conn_same_key(other, d))
 			break;
 	if (!other) {
 		RCU_INIT_POINTER(d->next, first(b));

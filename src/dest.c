@@ -78,7 +78,8 @@ static int check_opts(const struct fnat_dest_opts *opts,
 
 static void set_opts(struct fnat_dest *d, const struct fnat_dest_opts *opts)
 {
-	d->opts.fwd_method = opts->fwd_method;
+	/* Connections keep the one that they began with. */
+	WRITE_ONCE(d->opts.fwd_method, opts->fwd_method);
 	WRITE_ONCE(d->opts.weight, opts->weight);
 	if (opts->weight)
 		d->last_weight = opts->weight;
@@ -126,6 +127,38 @@ void fnat_dest_hold(struct fnat_dest *d)
 	refcount_inc(&d->refs);
 }
 
+/*
+ * If @d is to be of Masq, packets are asked about their source from now on, until
+ * the last of its connections has gone. What fnat_hook_init() says, or -ENOMEM.
+ */
+static int watch(struct fnat_dest *d, u32 fwd_method)
+{
+	struct fnat_net *fn = d->svc->fn;
+	u16 af = d->svc->key.af;
+	int err;
+
+	if (d->watched || fwd_method != IP_VS_CONN_F_MASQ)
+		return 0;
+	err = fnat_addrset_add(&fn->masqs, FNAT_ADDR_SERVER, af, &d->addr);
+	if (err)
+		return err;
+	d->watched = true;
+	fnat_hook_count_masq(fn, af, 1);
+	return fnat_hook_init(fn);
+}
+
+static void unwatch(struct fnat_dest *d)
+{
+	struct fnat_net *fn = d->svc->fn;
+	u16 af = d->svc->key.af;
+
+	if (!d->watched)
+		return;
+	fnat_addrset_del(&fn->masqs, FNAT_ADDR_SERVER, af, &d->addr);
+	fnat_hook_count_masq(fn, af, -1);
+	fnat_net_reap(fn);
+}
+
 /* Any context: the last connection may have ended in softirq. */
 void fnat_dest_put(struct fnat_dest *d)
 {
@@ -137,6 +170,7 @@ void fnat_dest_put(struct fnat_dest *d)
 	list_del(&d->gone);
 	spin_unlock_bh(&svc->gone_lock);
 	put_rs(d);
+	unwatch(d);
 	fnat_svc_put(svc);
 	call_rcu(&d->rcu, free_rcu);
 }
@@ -264,7 +298,7 @@ int fnat_dest_add(struct fnat_svc *svc, const union nf_inet_addr *addr,
 		return -ENOMEM;
 	set_opts(d, opts);
 	d->id = ++svc->fn->last_dest_id;
-	err = replace_set(svc, d, NULL);
+	err = watch(d, opts->fwd_method) ?: replace_set(svc, d, NULL);
 	if (err) {
 		retire(d);
 		return err;
@@ -284,7 +318,7 @@ int fnat_dest_edit(struct fnat_svc *svc, const union nf_inet_addr *addr,
 
 	if (!d)
 		return -ENOENT;
-	err = check_opts(opts, ea);
+	err = check_opts(opts, ea) ?: watch(d, opts->fwd_method);
 	if (err)
 		return err;
 	old = d->opts;

@@ -18,7 +18,7 @@ struct fnat_svc;
 
 /* What a command may set. */
 struct fnat_dest_opts {
-	u32	fwd_method;	/* IP_VS_CONN_F_FULLNAT, the only one so far */
+	u32	fwd_method;	/* IP_VS_CONN_F_FULLNAT, _MASQ or _DROUTE */
 	int	weight;		/* 0: drains */
 	u32	u_thresh;	/* connections; 0: no limit */
 	u32	l_thresh;
@@ -30,6 +30,7 @@ struct fnat_dest {
 	struct fnat_dest_opts	opts;		/* written under fn->cfg */
 	bool			overloaded;	/* past u_thresh */
 	bool			removed;	/* it drains */
+	bool			watched;	/* is or was of Masq; under fn->cfg */
 	u32			learned;	/* synproxy.c */
 	atomic_t		active;		/* connections, by state */
 	atomic_t		inactive;

@@ -263,10 +263,8 @@ static enum outcome from_server(struct fnat_dial *dial, const struct fnat_pkt *p
 static void set_scales(struct fnat_conn *c, int client, int server)
 {
 	c->dir[FNAT_C2S].flags |= client;
-	if (server < 0)
-		c->flags |= FNAT_CONN_RESCALE | FNAT_CONN_UNSCALED;
-	else if (server != FNAT_SYNPROXY_SCALE)
-		c->flags |= FNAT_CONN_RESCALE;
+	c->rescale = server != FNAT_SYNPROXY_SCALE;
+	c->unscaled = server < 0;
 	c->dir[FNAT_S2C].flags |= max(server, 0);
 }
 

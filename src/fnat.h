@@ -110,6 +110,7 @@ struct fnat_net {
 	hsiphash_key_t		conn_key;
 	siphash_key_t		ends_key;	/* of IPv6 addresses */
 	struct fnat_addrset	addrs;		/* VIPs and LIPs */
+	struct fnat_addrset	masqs;		/* servers of Masq */
 	struct hlist_head	*svc_tab;	/* RCU; written under @cfg */
 	u32			timeout[FNAT_TCP_S_MAX + 1];	/* s */
 	struct fnat_stats	total;

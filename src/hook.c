@@ -6,6 +6,7 @@
  * defragmentation come first, and what we take is never tracked. While there
  * is a service by firewall mark, once more behind the mangle table.
  * Both directions enter here, so a VIP need not be an address of the host.
+ * While there are servers of Masq, packets are also looked at by their source.
  * Every packet ends in one of three ways: it is not ours and goes on
  * untouched, it is dropped with its reason counted, or it is sent.
  */
@@ -13,16 +14,13 @@
 #include <linux/netfilter_ipv6.h>
 #include <net/dst.h>
 
-#include "addr.h"
+#include "begin.h"
 #include "conn.h"
-#include "defence.h"
 #include "dest.h"
 #include "dial.h"
 #include "frag.h"
 #include "hook.h"
 #include "icmp.h"
-#include "lport.h"
-#include "persist.h"
 #include "pkt.h"
 #include "refuse.h"
 #include "svc.h"
@@ -34,232 +32,10 @@
 /* Nothing of a packet but its direction needs to be looked at. */
 static bool is_up(const struct fnat_conn *c)
 {
+	/* Pairs with fnat_conn_set_state(): the offsets of what was dialled. */
 	u8 state = smp_load_acquire(&c->state);
 
 	return state == FNAT_TCP_S_ESTABLISHED || state == FNAT_S_UDP;
-}
-
-static bool opens(const struct fnat_pkt *p)
-{
-	return p->proto != IPPROTO_TCP ||
-	       (p->tcp_flags & (FNAT_TH_SYN | FNAT_TH_ACK | FNAT_TH_RST |
-				FNAT_TH_FIN)) == FNAT_TH_SYN;
-}
-
-/*
- * Whether @p is for nothing that is left of its connection, which has closed on
- * both sides: the client begins anew, by a SYN (RFC 9293 3.6.1) or a cookie. To a
- * SYN that is answered with one the old connection is no obstacle yet.
- */
-static bool reopens(const struct fnat_pkt *p, const struct fnat_dir *d,
-		    struct fnat_conn *c)
-{
-	const struct fnat_svc *svc = c->dest->svc;
-	struct fnat_proof proof;
-
-	if (fnat_dir_which(d) != FNAT_C2S)
-		return false;
-	if (opens(p)) {
-		if (!fnat_track_reopens(p, d) || !fnat_pkt_intact(p))
-			return false;
-		if (fnat_synproxy_guards(svc, p))
-			return true;
-		fnat_count(p->fn, FNAT_EV_REOPENED);
-	} else {
-		if (!fnat_synproxy_guards(svc, p) ||
-		    c->flags & FNAT_CONN_DOUBTED ||
-		    !fnat_synproxy_reuses(p->fn, c->state) ||
-		    !fnat_synproxy_proves(p, svc, &proof))
-			return false;
-		fnat_count(p->fn, FNAT_EV_SYNPROXY_REUSED);
-	}
-	fnat_conn_kill(p->fn, c);
-	return true;
-}
-
-static void count_conn(const struct fnat_pkt *p, const struct fnat_dest *dest)
-{
-	fnat_stats_conn(&p->fn->total);
-	fnat_stats_conn(&dest->svc->stats);
-	fnat_stats_conn(&dest->stats);
-}
-
-/*
- * A connection with everything it needs; or NULL and *@why. @proof: its server is
- * to be dialled.
- */
-static struct fnat_conn *connect(const struct fnat_pkt *p,
-				 struct fnat_svc *svc,
-				 const struct fnat_proof *proof,
-				 enum fnat_event *why)
-{
-	struct fnat_net *fn = p->fn;
-	struct fnat_lport lport;
-	struct fnat_conn *tmpl;
-	struct fnat_dest *dest;
-	struct fnat_conn *c;
-
-	*why = FNAT_DROP_CONN_MAX;
-	if (atomic_read(&fn->nr_conns) >= READ_ONCE(fn->tune.conn_max))
-		return NULL;
-	dest = fnat_persist_pick(svc, p, &tmpl, why);
-	if (!dest)
-		return NULL;
-	if (!fnat_lport_get(p, dest, &lport, why))
-		goto unbind_dest;
-	*why = FNAT_DROP_MEMORY;
-	c = fnat_conn_new(p, dest, &lport, tmpl);
-	if (!c)
-		goto put_lport;
-	if (!proof || !fnat_dial_new(fn, c, proof))
-		return c;
-	fnat_conn_abandon(fn, c);
-	return NULL;
-
-put_lport:
-	fnat_lport_put(fn, lport.map, lport.index);
-unbind_dest:
-	fnat_dest_unbind(dest, false);
-	fnat_conn_put_template(tmpl);
-	return NULL;
-}
-
-/* Ports to try where two maps may give out the same. */
-#define CLASHES	16
-
-/*
- * The direction of a connection of @svc that @p opens, which may be another
- * CPU's; or NULL and *@why. @proof, if any, is the one that @p was made of.
- */
-static struct fnat_dir *open(const struct fnat_pkt *p, struct fnat_svc *svc,
-			     const struct fnat_proof *proof,
-			     enum fnat_event *why)
-{
-	struct fnat_conn *c;
-	struct fnat_dir *d;
-	int tries;
-
-	for (tries = 0; tries < CLASHES; tries++) {
-		c = connect(p, svc, proof, why);
-		if (!c)
-			return NULL;
-		d = fnat_conn_publish(p->fn, c);
-		if (d && fnat_dir_conn(d) == c) {
-			count_conn(p, c->dest);
-			if (proof)
-				fnat_dial_start(c);
-		}
-		if (d)
-			return d;
-		fnat_count(p->fn, FNAT_EV_PORT_CLASH);
-	}
-	*why = FNAT_DROP_NO_PORT;
-	return NULL;
-}
-
-/*
- * A segment of a connection that we do not know (any more). Unless told what to
- * do we leave it to the stack if the VIP is the host's; if not it would go back
- * to where it came from, and come here again. What is only marked may well be
- * on its way elsewhere.
- */
-static unsigned int stray(const struct fnat_pkt *p, const struct fnat_svc *svc)
-{
-	int mode = READ_ONCE(p->fn->tune.stray);
-
-	if (svc->key.fwmark)
-		return NF_ACCEPT;
-	if (READ_ONCE(p->fn->tune.defence_tcp_drop))
-		return fnat_drop(p, FNAT_DROP_DEFENCE_TCP);
-	if (mode == FNAT_STRAY_RST && !(p->tcp_flags & FNAT_TH_RST) &&
-	    !fnat_pkt_source_forged(p))
-		return fnat_refuse(p, FNAT_EV_STRAY);
-	if (mode == FNAT_STRAY_PASS ||
-	    (mode == FNAT_STRAY_HOST &&
-	     fnat_addr_is_local(p->fn->net, p->af, &p->daddr))) {
-		fnat_count(p->fn, FNAT_EV_STRAY);
-		return NF_ACCEPT;
-	}
-	return fnat_drop(p, FNAT_EV_STRAY);
-}
-
-/* What keeps @p, which opens a connection, from it; FNAT_EV_MAX: nothing. */
-static enum fnat_event objection(const struct fnat_pkt *p)
-{
-	if (fnat_pkt_source_forged(p))
-		return FNAT_DROP_SOURCE;
-	if (p->proto == IPPROTO_TCP && !fnat_pkt_intact(p))
-		return FNAT_DROP_CORRUPT;
-	if (fnat_defence_thins(p->fn))
-		return FNAT_DROP_PACKET;
-	return FNAT_EV_MAX;
-}
-
-/*
- * @p, to a service that the SYN proxy guards: as first_packet(). A connection there
- * is opened by what looks like the SYN that the cookie answers for.
- */
-static struct fnat_dir *guarded(const struct fnat_pkt *p, struct fnat_svc *svc,
-				unsigned int *verdict)
-{
-	struct fnat_pkt syn = *p;
-	struct fnat_proof proof;
-	enum fnat_event why;
-	struct fnat_dir *d;
-
-	if (opens(p)) {
-		why = objection(p);
-		*verdict = why == FNAT_EV_MAX ? fnat_synproxy_answer(p, svc) :
-						fnat_drop(p, why);
-		return NULL;
-	}
-	if (!fnat_synproxy_proves(p, svc, &proof)) {
-		*verdict = fnat_synproxy_reject(p);
-		return NULL;
-	}
-	why = !p->seg_len && READ_ONCE(p->fn->tune.defer) ? FNAT_DROP_NULL_ACK :
-							    objection(p);
-	if (why != FNAT_EV_MAX) {
-		*verdict = fnat_drop(p, why);
-		return NULL;
-	}
-	syn.seq = proof.isn;
-	d = open(&syn, svc, &proof, &why);
-	if (!d)
-		*verdict = fnat_refuse(p, why);
-	return d;
-}
-
-/*
- * The direction of a connection to @svc (NULL: to no service) that @p opens; or
- * NULL and the verdict, which for what is not ours is NF_ACCEPT.
- */
-static struct fnat_dir *first_packet(const struct fnat_pkt *p,
-				     struct fnat_svc *svc,
-				     unsigned int *verdict)
-{
-	enum fnat_event why;
-	struct fnat_dir *d;
-
-	if (!svc) {
-		*verdict = fnat_defence_verdict(p);
-		return NULL;
-	}
-	if (fnat_synproxy_guards(svc, p))
-		return guarded(p, svc, verdict);
-	if (!opens(p)) {
-		*verdict = stray(p, svc);
-		return NULL;
-	}
-	why = objection(p);
-	if (why != FNAT_EV_MAX) {
-		*verdict = fnat_drop(p, why);
-		return NULL;
-	}
-	d = open(p, svc, NULL, &why);
-	if (!d)
-		*verdict = fnat_refuse(p, why);
-	return d;
 }
 
 /*
@@ -310,7 +86,7 @@ static unsigned int forward(const struct fnat_pkt *p, struct fnat_dir *d)
 	count_packet(p, d, fnat_dir_conn(d)->dest);
 	if (unlikely(fnat_xlate(p, d)))
 		return fnat_drop(p, FNAT_DROP_MEMORY);
-	return fnat_xmit(p, dst, whole);
+	return fnat_xmit(p, dst, fnat_route_hop(d), whole);
 }
 
 /* What the client sent while its server was dialled, the answer to which is @p. */
@@ -360,10 +136,10 @@ unsigned int tell(const struct fnat_pkt *p,
 	d = fnat_conn_find(p);
 	if (likely(d && is_up(fnat_dir_conn(d))))
 		return forward(p, d);
-	if (d && reopens(p, d, fnat_dir_conn(d)))
+	if (d && fnat_begins_anew(p, d))
 		d = NULL;
 	if (!d)
-		d = first_packet(p, find(p), &verdict);
+		d = fnat_begin(p, find(p), &verdict);
 	if (!d)
 		return verdict;
 	if (fnat_dir_conn(d)->state == FNAT_TCP_S_SYN_SENT)
@@ -440,87 +216,100 @@ static unsigned int marked(void *priv, struct sk_buff *skb,
 	return tell(&p, fnat_svc_marked);
 }
 
+/* Servers open nothing. */
+static struct fnat_svc *no_svc(const struct fnat_pkt *p)
+{
+	return NULL;
+}
+
+/* @skb may be the answer of a server of Masq, or an error about what it got. */
+static unsigned int answer(struct fnat_net *fn, struct sk_buff *skb,
+			   const struct nf_hook_state *state)
+{
+	struct fnat_pkt p;
+
+	if (!fnat_pkt_parse(&p, fn, skb, state))
+		return NF_ACCEPT;
+	if (is_icmp(&p))
+		return fnat_icmp(&p);
+	return tell(&p, no_svc);
+}
+
+/*
+ * What a server of Masq sends is addressed to the client: who sent it tells
+ * whose it may be. Errors about what it was sent may come from any router.
+ */
+static unsigned int masq4(void *priv, struct sk_buff *skb,
+			  const struct nf_hook_state *state)
+{
+	union nf_inet_addr saddr = { .ip = ip_hdr(skb)->saddr };
+	struct fnat_net *fn = priv;
+	unsigned int verdict = NF_ACCEPT;
+
+	if (!fnat_addrset_maybe4(&fn->masqs, saddr.ip) &&
+	    ip_hdr(skb)->protocol != IPPROTO_ICMP)
+		return NF_ACCEPT;
+	if (unlikely(ip_is_fragment(ip_hdr(skb))) &&
+	    !(fnat_addrset_has_any(&fn->masqs, AF_INET, &saddr) &&
+	      fnat_frag_gather(fn, skb, AF_INET, true, &verdict)))
+		return verdict;
+	return answer(fn, skb, state);
+}
+
+static unsigned int masq6(void *priv, struct sk_buff *skb,
+			  const struct nf_hook_state *state)
+{
+	union nf_inet_addr saddr = { .in6 = ipv6_hdr(skb)->saddr };
+	struct fnat_net *fn = priv;
+	unsigned int verdict = NF_ACCEPT;
+
+	if (!fnat_addrset_maybe6(&fn->masqs, &saddr.in6) &&
+	    ipv6_hdr(skb)->nexthdr != IPPROTO_ICMPV6)
+		return NF_ACCEPT;
+	if (unlikely(fnat_pkt_is_fragment6(skb)) &&
+	    !(fnat_addrset_has_any(&fn->masqs, AF_INET6, &saddr) &&
+	      fnat_frag_gather(fn, skb, AF_INET6, true, &verdict)))
+		return verdict;
+	return answer(fn, skb, state);
+}
+
+/* The same where the server is this host, from whatever context it sends. */
+static unsigned int masq_out(void *priv, struct sk_buff *skb,
+			     const struct nf_hook_state *state)
+{
+	unsigned int verdict;
+
+	local_bh_disable();
+	verdict = state->pf == NFPROTO_IPV4 ? masq4(priv, skb, state) :
+					      masq6(priv, skb, state);
+	local_bh_enable();
+	return verdict;
+}
+
+#define KIND(_hook, _pf, _where, _priority)				\
+	{								\
+		.hook		= (_hook),				\
+		.pf		= (_pf),				\
+		.hooknum	= (_where),				\
+		.priority	= (_priority),				\
+	}
+
 /* By enum fnat_hook_kind. */
-static const struct nf_hook_ops kinds[FNAT_HOOKS] = {
-	[FNAT_HOOK_IP4] = {
-		.hook		= story4,
-		.pf		= NFPROTO_IPV4,
-		.priority	= NF_IP_PRI_CONNTRACK - 1,
-	},
-	[FNAT_HOOK_IP4_MARKED] = {
-		.hook		= marked,
-		.pf		= NFPROTO_IPV4,
-		.priority	= NF_IP_PRI_MANGLE + 1,
-	},
-	[FNAT_HOOK_IP6] = {
-		.hook		= story6,
-		.pf		= NFPROTO_IPV6,
-		.priority	= NF_IP6_PRI_CONNTRACK - 1,
-	},
-	[FNAT_HOOK_IP6_MARKED] = {
-		.hook		= marked,
-		.pf		= NFPROTO_IPV6,
-		.priority	= NF_IP6_PRI_MANGLE + 1,
-	},
+const struct nf_hook_ops fnat_hook_kinds[FNAT_HOOKS] = {
+	[FNAT_HOOK_IP4] = KIND(story4, NFPROTO_IPV4, NF_INET_PRE_ROUTING,
+			       NF_IP_PRI_CONNTRACK - 1),
+	[FNAT_HOOK_IP4_MARKED] = KIND(marked, NFPROTO_IPV4, NF_INET_PRE_ROUTING,
+				      NF_IP_PRI_MANGLE + 1),
+	[FNAT_HOOK_IP4_MASQ] = KIND(masq4, NFPROTO_IPV4, NF_INET_PRE_ROUTING,
+				    NF_IP_PRI_CONNTRACK - 1),
+	[FNAT_HOOK_IP4_MASQ_OUT] = KIND(masq_out, NFPROTO_IPV4, NF_INET_LOCAL_OUT,
+					NF_IP_PRI_CONNTRACK - 1),
+	[FNAT_HOOK_IP6] = KIND(story6, NFPROTO_IPV6, NF_INET_PRE_ROUTING,
+			       NF_IP6_PRI_CONNTRACK - 1),
+	[FNAT_HOOK_IP6_MARKED] = KIND(marked, NFPROTO_IPV6, NF_INET_PRE_ROUTING,
+				      NF_IP6_PRI_MANGLE + 1),
+	[FNAT_HOOK_IP6_MASQ] = KIND(masq6, NFPROTO_IPV6, NF_INET_PRE_ROUTING,
+				    NF_IP6_PRI_CONNTRACK - 1),
+	[FNAT_HOOK_IP6_MASQ_OUT] = KIND(masq_out, NFPROTO_IPV6, NF_INET_LOCAL_OUT,
+					NF_IP6_PRI_CONNTRACK - 1),
 };
-
-void fnat_hook_count(struct fnat_net *fn, u16 af, bool marked, int n)
-{
-	int kind = af == AF_INET ? FNAT_HOOK_IP4 : FNAT_HOOK_IP6;
-
-	atomic_add(n, &fn->hook[kind].users);
-	if (marked)
-		atomic_add(n, &fn->hook[kind + 1].users);
-}
-
-int fnat_hook_init(struct fnat_net *fn)
-{
-	int i, err;
-
-	lockdep_assert_held(&fn->cfg);
-	for (i = 0; i < FNAT_HOOKS; i++) {
-		struct fnat_hook *h = &fn->hook[i];
-
-		if (h->up || !atomic_read(&h->users))
-			continue;
-		h->ops = kinds[i];
-		h->ops.priv = fn;
-		h->ops.hooknum = NF_INET_PRE_ROUTING;
-		err = nf_register_net_hook(fn->net, &h->ops);
-		if (err)
-			return err;
-		h->up = true;
-	}
-	return 0;
-}
-
-/* Takes away those that are up and have no users; or all. Whether any was. */
-static bool take_away(struct fnat_net *fn, bool all)
-{
-	bool any = false;
-	int i;
-
-	for (i = 0; i < FNAT_HOOKS; i++) {
-		struct fnat_hook *h = &fn->hook[i];
-
-		if (!h->up || (!all && atomic_read(&h->users)))
-			continue;
-		nf_unregister_net_hook(fn->net, &h->ops);
-		h->up = false;
-		any = true;
-	}
-	return any;
-}
-
-void fnat_hook_trim(struct fnat_net *fn)
-{
-	lockdep_assert_held(&fn->cfg);
-	/* Packets may still be in the hook, and readers in its ops. */
-	if (take_away(fn, false))
-		synchronize_net();
-}
-
-void fnat_hook_exit(struct fnat_net *fn)
-{
-	take_away(fn, true);
-}

@@ -127,9 +127,13 @@ static unsigned int pass_on(const struct fnat_pkt *p,
 		return fnat_drop(p, FNAT_DROP_MTU);
 	if (skb_ensure_writable(p->skb, quote->thoff + quote->thlen))
 		return fnat_drop(p, FNAT_DROP_MEMORY);
-	translate(p, quote, back);
+	/* With Route it speaks of the very packet that the server sent. */
+	if (fnat_dir_conn(back)->flags & FNAT_CONN_ROUTE)
+		fnat_xlate_ttl(p);
+	else
+		translate(p, quote, back);
 	fnat_count(p->fn, FNAT_EV_ICMP_ERROR);
-	return fnat_xmit(p, dst, true);
+	return fnat_xmit(p, dst, fnat_route_hop(back), true);
 }
 
 static unsigned int error(const struct fnat_pkt *p)

@@ -350,6 +350,14 @@ bool fnat_lport_get(const struct fnat_pkt *p, struct fnat_dest *dest,
 	const struct fnat_laddrs *set;
 	u32 i, start;
 
+	lport->fwd_method = READ_ONCE(dest->opts.fwd_method);
+	if (lport->fwd_method != IP_VS_CONN_F_FULLNAT) {
+		lport->map = NULL;
+		lport->laddr = &p->saddr;
+		lport->port = fnat_sport(p->ports);
+		lport->isn = p->seq;
+		return true;
+	}
 	/* Pairs with publish() in laddr.c: a set older than @freed is not seen. */
 	smp_rmb();
 	set = fnat_laddrs_of(dest->svc);
@@ -392,9 +400,12 @@ bool fnat_lport_room(struct fnat_rs *rs, const struct fnat_laddr *l, u32 *used,
 
 void fnat_lport_put(struct fnat_net *fn, struct fnat_lports *map, u16 index)
 {
-	struct fnat_laddr *l = map->laddr;
+	struct fnat_laddr *l;
 	bool was_full;
 
+	if (!map)
+		return;
+	l = map->laddr;
 	spin_lock_bh(&map->lock);
 	__clear_bit(index % LEAF_BITS, map->leaf[index / LEAF_BITS]);
 	__clear_bit(index / LEAF_BITS, map->full);

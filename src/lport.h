@@ -43,10 +43,14 @@ void fnat_rs_put(struct fnat_net *fn, struct fnat_rs *rs);	/* any context */
 /* Frees the real servers that died. Caller holds fn->cfg. */
 void fnat_rs_reap(struct fnat_net *fn);
 
-/* A port of a LIP towards one real server, in use. */
+/*
+ * What a real server takes for its client: a port of a LIP, in use towards it,
+ * or with other forwarding methods than FULLNAT the client itself.
+ */
 struct fnat_lport {
-	struct fnat_lports	*map;		/* with a reference to its LIP */
-	u16			index;		/* its place there */
+	struct fnat_lports	*map;		/* with a reference to its LIP; or NULL */
+	u32			fwd_method;	/* the dest's */
+	u16			index;		/* its place in @map */
 	__be16			port;
 	const union nf_inet_addr *laddr;	/* that LIP's */
 	/*
@@ -63,9 +67,10 @@ struct fnat_lport {
 };
 
 /*
- * A free port for @p, a new flow to @dest: every LIP of the service is tried
- * before this gives up, but a service that is known to be full is not searched
- * again until a port is freed. False: none, and *@why. RCU, bottom halves off.
+ * What @dest is to take for the client of @p, a new flow, which is to outlive
+ * *@lport. Every LIP of the service is tried for a free port before this gives
+ * up, but a service that is known to be full is not searched again until a port
+ * is freed. False: none, and *@why. RCU, bottom halves off.
  */
 bool fnat_lport_get(const struct fnat_pkt *p, struct fnat_dest *dest,
 		    struct fnat_lport *lport, enum fnat_event *why);
@@ -77,7 +82,7 @@ bool fnat_lport_get(const struct fnat_pkt *p, struct fnat_dest *dest,
 bool fnat_lport_room(struct fnat_rs *rs, const struct fnat_laddr *l, u32 *used,
 		     u32 *left);
 
-/* Gives back what @map gave as @index. Any context. */
+/* Gives back what @map gave as @index; of NULL nothing. Any context. */
 void fnat_lport_put(struct fnat_net *fn, struct fnat_lports *map, u16 index);
 
 /* What the timestamps of a connection by that port would begin with now. */

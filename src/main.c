@@ -50,6 +50,7 @@ static void tabs_free(struct fnat_net *fn)
 {
 	fnat_wheel_exit(fn);
 	fnat_conn_tab_exit(fn);
+	fnat_addrset_exit(&fn->masqs);
 	fnat_addrset_exit(&fn->addrs);
 	kvfree(fn->laddr_tab);
 	kvfree(fn->rs_tab);
@@ -68,8 +69,8 @@ int fnat_net_prepare(struct fnat_net *fn)
 	fn->rs_tab = tab_alloc(FNAT_RS_TAB_BITS);
 	fn->laddr_tab = tab_alloc(FNAT_LADDR_TAB_BITS);
 	if (fn->svc_tab && fn->rs_tab && fn->laddr_tab &&
-	    !fnat_addrset_init(&fn->addrs) && !fnat_wheel_init(fn) &&
-	    !fnat_conn_tab_init(fn))
+	    !fnat_addrset_init(&fn->addrs) && !fnat_addrset_init(&fn->masqs) &&
+	    !fnat_wheel_init(fn) && !fnat_conn_tab_init(fn))
 		return 0;
 	tabs_free(fn);
 	return -ENOMEM;

@@ -29,6 +29,7 @@ struct end {
 /* A connection, or a filter: then only what is set counts. */
 struct view {
 	struct end	end[FNAT_ENDS];
+	bool		has_lip;
 	u16		af;
 	u8		proto;
 	u32		fwmark;
@@ -109,10 +110,17 @@ static void look_at(struct view *v, struct fnat_dir *d)
 	v->af = fnat_dir_af(d);
 	v->proto = fnat_dir_proto(d);
 	v->fwmark = c->dest->svc->key.fwmark;
+	v->has_lip = fnat_conn_has_lip(c);
 	for (i = 0; i < FNAT_ENDS; i++) {
 		v->end[i].addr = fnat_conn_addr(c, i);
 		v->end[i].port = fnat_conn_port(c, i);
 	}
+}
+
+/* Without a LIP, nothing agrees with one. */
+static bool lacks(const struct view *v, int end)
+{
+	return end == FNAT_END_LIP && !v->has_lip;
 }
 
 static bool passes(const struct view *v, const struct filter *f)
@@ -126,6 +134,8 @@ static bool passes(const struct view *v, const struct filter *f)
 	for (i = 0; i < FNAT_ENDS; i++) {
 		const struct end *want = &f->wanted.end[i];
 
+		if ((f->has_addr[i] || f->has_port[i]) && lacks(v, i))
+			return false;
 		if (f->has_addr[i] &&
 		    !nf_inet_addr_cmp(&v->end[i].addr, &want->addr))
 			return false;
@@ -150,9 +160,10 @@ static int put_conn(struct sk_buff *msg, const struct fnat_net *fn,
 	if (v->fwmark && nla_put_u32(msg, FNAT_CONN_ATTR_FWMARK, v->fwmark))
 		return -EMSGSIZE;
 	for (i = 0; i < FNAT_ENDS; i++)
-		if (nla_put(msg, addr_attr(i), FNAT_ADDR_LEN,
-			    &v->end[i].addr) ||
-		    nla_put_be16(msg, port_attr(i), v->end[i].port))
+		if (!lacks(v, i) &&
+		    (nla_put(msg, addr_attr(i), FNAT_ADDR_LEN,
+			     &v->end[i].addr) ||
+		     nla_put_be16(msg, port_attr(i), v->end[i].port)))
 			return -EMSGSIZE;
 	nla_nest_end(msg, nest);
 	return 0;

@@ -74,32 +74,52 @@ static int parse_key(struct fnat_net *fn, struct genl_info *info,
 
 /*
  * The forwarding method that is meant. Stock tools know FULLNAT as Masq: that
- * word leaves a dest (@old, if any) what it is, and makes a new one FULLNAT
- * where the operator has said so.
+ * word leaves a dest (@old, if any) of either what it is, and means FULLNAT for
+ * others where the operator has said so.
  */
 static int parse_method(const struct fnat_net *fn, u32 method,
 			const struct fnat_dest *old, u32 *meant,
 			struct netlink_ext_ack *ea)
 {
-	*meant = IP_VS_CONN_F_FULLNAT;
-	method &= IP_VS_CONN_F_FWD_MASK;
-	if (method == IP_VS_CONN_F_FULLNAT)
+	*meant = method & IP_VS_CONN_F_FWD_MASK;
+	switch (*meant) {
+	case IP_VS_CONN_F_FULLNAT:
+	case IP_VS_CONN_F_DROUTE:
 		return 0;
-	if (method == IP_VS_CONN_F_MASQ &&
-	    (old || READ_ONCE(fn->tune.masq_is_fullnat)))
+	case IP_VS_CONN_F_MASQ:
+		if (old && old->opts.fwd_method != IP_VS_CONN_F_DROUTE)
+			*meant = old->opts.fwd_method;
+		else if (READ_ONCE(fn->tune.masq_is_fullnat))
+			*meant = IP_VS_CONN_F_FULLNAT;
 		return 0;
-	if (method == IP_VS_CONN_F_MASQ)
+	case IP_VS_CONN_F_TUNNEL:
 		NL_SET_ERR_MSG(ea,
-			       "No Masq: use FULLNAT (-b), or let net.ipv4.vs.fullnat_masq=1 mean it");
-	else
-		NL_SET_ERR_MSG(ea, "No such forwarding method: use FULLNAT (-b)");
-	return -EOPNOTSUPP;
+			       "Tunnel is not available yet: use FULLNAT (-b), Masq (-m) or Route (-g)");
+		return -EOPNOTSUPP;
+	default:
+		NL_SET_ERR_MSG(ea,
+			       "No such forwarding method: use FULLNAT (-b), Masq (-m) or Route (-g)");
+		return -EOPNOTSUPP;
+	}
+}
+
+/* With Route the server gets packets as they are, ports included. */
+static int check_port(const struct request *req, u32 fwd_method,
+		      struct netlink_ext_ack *ea)
+{
+	if (fwd_method != IP_VS_CONN_F_DROUTE || req->svc->key.fwmark ||
+	    req->port == req->svc->key.port)
+		return 0;
+	NL_SET_ERR_MSG(ea,
+		       "With Route (-g) a real server is asked on its service's own port");
+	return -EINVAL;
 }
 
 static int parse_opts(const struct fnat_net *fn, const struct request *req,
 		      struct fnat_dest_opts *opts, struct netlink_ext_ack *ea)
 {
 	struct nlattr * const *tb = req->tb;
+	int err;
 
 	if (!tb[IPVS_DEST_ATTR_FWD_METHOD] || !tb[IPVS_DEST_ATTR_WEIGHT] ||
 	    !tb[IPVS_DEST_ATTR_U_THRESH] || !tb[IPVS_DEST_ATTR_L_THRESH]) {
@@ -110,9 +130,10 @@ static int parse_opts(const struct fnat_net *fn, const struct request *req,
 	opts->weight = nla_get_u32(tb[IPVS_DEST_ATTR_WEIGHT]);
 	opts->u_thresh = nla_get_u32(tb[IPVS_DEST_ATTR_U_THRESH]);
 	opts->l_thresh = nla_get_u32(tb[IPVS_DEST_ATTR_L_THRESH]);
-	return parse_method(fn, nla_get_u32(tb[IPVS_DEST_ATTR_FWD_METHOD]),
-			    fnat_dest_find(req->svc, &req->addr, req->port),
-			    &opts->fwd_method, ea);
+	err = parse_method(fn, nla_get_u32(tb[IPVS_DEST_ATTR_FWD_METHOD]),
+			   fnat_dest_find(req->svc, &req->addr, req->port),
+			   &opts->fwd_method, ea);
+	return err ?: check_port(req, opts->fwd_method, ea);
 }
 
 /* A VIP or a LIP as its own server would send packets round in circles. */
@@ -179,6 +200,13 @@ int fnat_nl_del_dest(struct sk_buff *skb, struct genl_info *info)
 	return err;
 }
 
+/* The nearest word that every tool knows. */
+static u32 stock_method(const struct fnat_dest_opts *o)
+{
+	return o->fwd_method == IP_VS_CONN_F_FULLNAT ? IP_VS_CONN_F_MASQ :
+						       o->fwd_method;
+}
+
 static int put_dest(struct sk_buff *msg, const struct fnat_dest *d)
 {
 	struct nlattr *nest = nla_nest_start_noflag(msg, IPVS_CMD_ATTR_DEST);
@@ -187,7 +215,7 @@ static int put_dest(struct sk_buff *msg, const struct fnat_dest *d)
 	if (!nest ||
 	    nla_put(msg, IPVS_DEST_ATTR_ADDR, FNAT_ADDR_LEN, &d->addr) ||
 	    nla_put_be16(msg, IPVS_DEST_ATTR_PORT, d->port) ||
-	    nla_put_u32(msg, IPVS_DEST_ATTR_FWD_METHOD, IP_VS_CONN_F_MASQ) ||
+	    nla_put_u32(msg, IPVS_DEST_ATTR_FWD_METHOD, stock_method(o)) ||
 	    nla_put_u32(msg, IPVS_DEST_ATTR_WEIGHT, o->weight) ||
 	    nla_put_u32(msg, IPVS_DEST_ATTR_U_THRESH, o->u_thresh) ||
 	    nla_put_u32(msg, IPVS_DEST_ATTR_L_THRESH, o->l_thresh) ||

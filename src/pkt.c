@@ -246,6 +246,9 @@ bool fnat_pkt_timestamp(const struct fnat_pkt *p, u32 *val)
 
 bool fnat_pkt_source_forged(const struct fnat_pkt *p)
 {
+	/* The host itself sends it. */
+	if (!p->in)
+		return false;
 	if (fnat_addr_unusable(p->af, &p->saddr) ||
 	    fnat_addr_loopback(p->af, &p->saddr))
 		return true;

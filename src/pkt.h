@@ -29,7 +29,7 @@ enum {
 struct fnat_pkt {
 	struct sk_buff		*skb;
 	struct fnat_net		*fn;
-	const struct net_device	*in;
+	const struct net_device	*in;		/* NULL: from the host itself */
 	const struct nf_hook_state *hook;
 	union nf_inet_addr	saddr;
 	union nf_inet_addr	daddr;

@@ -142,8 +142,12 @@ static int four_show(struct seq_file *seq, void *v)
 	if (c->flags & FNAT_CONN_TEMPLATE)
 		return SEQ_SKIP;
 	seq_printf(seq, "%-3s ", proto_name(d->proto));
-	for (end = 0; end < FNAT_ENDS; end++)
-		show_end_plain(seq, c, end);
+	for (end = 0; end < FNAT_ENDS; end++) {
+		if (end == FNAT_END_LIP && !fnat_conn_has_lip(c))
+			seq_printf(seq, "%-15s %-5s ", "-", "-");
+		else
+			show_end_plain(seq, c, end);
+	}
 	seq_printf(seq, "%-11s %7u\n", fnat_state_name(READ_ONCE(c->state)),
 		   fnat_conn_left(fnat_seq_net(seq), c));
 	return 0;

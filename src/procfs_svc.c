@@ -71,6 +71,18 @@ static void show_key(struct seq_file *seq, const struct fnat_svc *svc)
 		seq_putc(seq, '\n');
 }
 
+static const char *method_name(u32 fwd_method)
+{
+	switch (fwd_method) {
+	case IP_VS_CONN_F_MASQ:
+		return "Masq";
+	case IP_VS_CONN_F_DROUTE:
+		return "Route";
+	default:
+		return "FullNat";
+	}
+}
+
 static int svc_show(struct seq_file *seq, void *v)
 {
 	const struct fnat_dests *set;
@@ -95,7 +107,7 @@ static int svc_show(struct seq_file *seq, void *v)
 		seq_puts(seq, "  -> ");
 		show_addr(seq, svc->key.af, &d->addr);
 		seq_printf(seq, ":%04X      %-7s %-6d %-10d %-10d\n",
-			   ntohs(d->port), "FullNat",
+			   ntohs(d->port), method_name(d->opts.fwd_method),
 			   d->opts.weight, atomic_read(&d->active),
 			   atomic_read(&d->inactive));
 	}

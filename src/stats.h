@@ -23,6 +23,7 @@ enum fnat_event {
 	FNAT_DROP_NO_DEST,	/* no real server takes connections */
 	FNAT_DROP_NO_LADDR,	/* the service has no LIP */
 	FNAT_DROP_NO_PORT,	/* every port of every LIP is taken */
+	FNAT_DROP_MASQ_CLASH,	/* the client's port leads to that server already */
 	FNAT_DROP_CONN_MAX,	/* conn_max reached */
 	FNAT_DROP_MEMORY,
 	FNAT_DROP_NO_ROUTE,
@@ -51,6 +52,7 @@ enum fnat_event {
 	FNAT_EV_SLOW_XMIT,	/* sent through LOCAL_OUT */
 	FNAT_EV_LOCAL,		/* the real server is this host */
 	FNAT_EV_PORT_CLASH,	/* a port that another dest's map gave out, too */
+	FNAT_EV_MASQ_CLASH,	/* likewise, and another server was asked for */
 	FNAT_EV_DROP_ENTRY,	/* connections that drop_entry ended */
 	FNAT_EV_EXPIRE_RST,	/* RSTs to ends of what expired */
 	FNAT_EV_REASSEMBLED,	/* packets that came in fragments */

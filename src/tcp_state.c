@@ -58,6 +58,19 @@ enum fnat_state fnat_tcp_next(enum fnat_state s, enum fnat_which dir,
 	}
 }
 
+enum fnat_state fnat_tcp_next_alone(enum fnat_state s, enum fnat_tcp_event ev)
+{
+	if (ev == FNAT_TCP_EV_RST)
+		return FNAT_TCP_S_CLOSE;
+	if (ev == FNAT_TCP_EV_FIN && s == FNAT_TCP_S_SYN_RECV)
+		return FNAT_TCP_S_TIME_WAIT;
+	if (ev == FNAT_TCP_EV_FIN && s == FNAT_TCP_S_ESTABLISHED)
+		return FNAT_TCP_S_FIN_WAIT;
+	if (ev == FNAT_TCP_EV_ACK_SYN && s == FNAT_TCP_S_SYN_RECV)
+		return FNAT_TCP_S_ESTABLISHED;
+	return s;
+}
+
 bool fnat_state_active(enum fnat_state s)
 {
 	return states[s].active;

@@ -52,6 +52,12 @@ enum fnat_tcp_event {
 enum fnat_state fnat_tcp_next(enum fnat_state s, enum fnat_which dir,
 			      enum fnat_tcp_event ev);
 
+/*
+ * The same where only the client's side is seen, as with Route: FIN_WAIT then
+ * means that the client has closed, as in-tree IPVS has it.
+ */
+enum fnat_state fnat_tcp_next_alone(enum fnat_state s, enum fnat_tcp_event ev);
+
 /* Whether a connection in @s counts as ActiveConn (else InActConn). */
 bool fnat_state_active(enum fnat_state s);
 

@@ -113,7 +113,7 @@ static void learn_wscale(const struct fnat_pkt *p, struct fnat_dir *d,
 		d->flags |= ws;
 	/* To a client of the SYN proxy we have said more than its server does. */
 	if (ws < 0 && p->tcp_flags & FNAT_TH_ACK &&
-	    !(fnat_dir_conn(d)->flags & FNAT_CONN_UNSCALED))
+	    !fnat_dir_conn(d)->unscaled)
 		peer->flags &= ~FNAT_DIR_WSCALE;
 }
 
@@ -157,7 +157,7 @@ static bool is_new_syn(const struct fnat_pkt *p, const struct fnat_dir *d)
 
 	if (!before(p->seq, d->seq_end))
 		return true;
-	return !(d->flags & FNAT_DIR_STAMPED) &&
+	return !(d->flags & FNAT_DIR_STAMPED) && fnat_dir_has_lip(d) &&
 	       READ_ONCE(p->fn->tune.timestamp) != FNAT_TIMESTAMP_PASS &&
 	       fnat_pkt_timestamp(p, &val);
 }
@@ -169,8 +169,9 @@ bool fnat_track_reopens(const struct fnat_pkt *p, const struct fnat_dir *d)
 
 	if (c->flags & FNAT_CONN_DOUBTED)
 		return false;
-	if (c->state == FNAT_TCP_S_CLOSE)
-		return true;
+	/* With Route nobody hears what the server thinks of it. */
+	if (c->state == FNAT_TCP_S_CLOSE || c->flags & FNAT_CONN_ROUTE)
+		return fnat_conn_has_closed(c);
 	return fnat_state_lingers(c->state) && is_new_syn(p, d);
 }
 
@@ -210,12 +211,44 @@ static bool is_late_syn(const struct fnat_pkt *p, const struct fnat_dir *d,
 	       state != FNAT_TCP_S_SYN_RECV;
 }
 
+/* A client may be so far ahead of what we have seen of it, after losses. */
+#define AHEAD	(1024 * 1024)
+
+/*
+ * What @p, of a client whose server is not seen, means: measured by what the
+ * client has sent before. A RST with another number than the next may be forged.
+ */
+static enum fnat_tcp_event event_alone(const struct fnat_pkt *p,
+				       const struct fnat_dir *d)
+{
+	bool near = p->seq + p->seg_len - d->seq_end <= AHEAD;
+
+	if (!(d->flags & FNAT_DIR_SENT) || p->tcp_flags & FNAT_TH_SYN)
+		return FNAT_TCP_EV_NONE;
+	if (p->tcp_flags & FNAT_TH_RST) {
+		if (p->seq == d->seq_end)
+			return FNAT_TCP_EV_RST;
+		fnat_count(p->fn, FNAT_EV_BAD_RST);
+		return FNAT_TCP_EV_NONE;
+	}
+	if (p->tcp_flags & FNAT_TH_FIN) {
+		if (near)
+			return FNAT_TCP_EV_FIN;
+		fnat_count(p->fn, FNAT_EV_BAD_FIN);
+		return FNAT_TCP_EV_NONE;
+	}
+	return near && p->tcp_flags & FNAT_TH_ACK ? FNAT_TCP_EV_ACK_SYN :
+						    FNAT_TCP_EV_NONE;
+}
+
 static enum fnat_state next_state(const struct fnat_pkt *p, struct fnat_dir *d,
 				  struct fnat_dir *peer, struct fnat_conn *c)
 {
 	enum fnat_state state = c->state;
 	enum fnat_tcp_event ev;
 
+	if (c->flags & FNAT_CONN_ROUTE)
+		return fnat_tcp_next_alone(state, event_alone(p, d));
 	if (restarts(p, d, state)) {
 		restart(p, d, peer);
 		return FNAT_TCP_S_SYN_RECV;
@@ -276,15 +309,20 @@ static void track_tcp(const struct fnat_pkt *p, struct fnat_dir *d,
 	spin_unlock(&c->lock);
 }
 
-/* The rest of an answer in several parts follows close behind its first. */
-static void track_answer(const struct fnat_pkt *p, const struct fnat_dir *d,
-			 struct fnat_conn *c)
+/*
+ * The rest of an answer in several parts follows close behind its first. With
+ * Masq the same port may ask again.
+ */
+static void track_onepacket(const struct fnat_pkt *p, const struct fnat_dir *d,
+			    struct fnat_conn *c)
 {
-	if (fnat_dir_which(d) != FNAT_S2C)
+	enum fnat_state next = fnat_dir_which(d) == FNAT_S2C ? FNAT_S_UDP_DONE :
+							       FNAT_S_UDP_ASKED;
+
+	if (c->state == next || c->flags & FNAT_CONN_ROUTE)
 		return;
 	spin_lock(&c->lock);
-	if (c->state == FNAT_S_UDP_ASKED)
-		fnat_conn_set_state(p->fn, c, FNAT_S_UDP_DONE);
+	fnat_conn_set_state(p->fn, c, next);
 	spin_unlock(&c->lock);
 }
 
@@ -299,8 +337,8 @@ void fnat_track(const struct fnat_pkt *p, struct fnat_dir *d)
 			advance(p, d);
 		else
 			track_tcp(p, d, c);
-	} else if (unlikely(c->state == FNAT_S_UDP_ASKED)) {
-		track_answer(p, d, c);
+	} else if (unlikely(c->state != FNAT_S_UDP)) {
+		track_onepacket(p, d, c);
 	}
 	fnat_conn_touch(p->fn, c);
 }

@@ -50,6 +50,14 @@ static __wsum xlate_ip6(const struct fnat_pkt *p, const struct fnat_dir *d)
 	return csum_sub(csum_partial(&ip6h->saddr, len, 0), before);
 }
 
+void fnat_xlate_ttl(const struct fnat_pkt *p)
+{
+	if (p->af == AF_INET)
+		ip_decrease_ttl(ip_hdr(p->skb));
+	else
+		ipv6_hdr(p->skb)->hop_limit--;
+}
+
 __wsum fnat_xlate_ip(const struct fnat_pkt *p, const struct fnat_dir *d)
 {
 	return p->af == AF_INET ? xlate_ip4(p, d) : xlate_ip6(p, d);
@@ -90,7 +98,7 @@ static bool shift_timestamp(const struct fnat_pkt *p, const struct fnat_dir *d,
  * SACK edges speak the other side's numbers. A client's timestamps mean
  * nothing behind a shared address: a server in TIME_WAIT would take a lower
  * one for an old segment (RFC 7323 5.2), so SYNs do not offer them unless they
- * are translated.
+ * are translated. Without a LIP the server knows whose they are.
  */
 static __wsum xlate_options(const struct fnat_pkt *p, const struct fnat_dir *d)
 {
@@ -105,6 +113,7 @@ static __wsum xlate_options(const struct fnat_pkt *p, const struct fnat_dir *d)
 	if (d->flags & FNAT_DIR_STAMPED)
 		edited |= shift_timestamp(p, d, opt, len);
 	else if (p->tcp_flags & FNAT_TH_SYN && fnat_dir_which(d) == FNAT_C2S &&
+		 fnat_dir_has_lip(d) &&
 		 READ_ONCE(p->fn->tune.timestamp) != FNAT_TIMESTAMP_PASS)
 		edited |= fnat_tcpopt_strip_timestamp(opt, len);
 	return edited ? csum_sub(csum_partial(opt, len, 0), before) : 0;
@@ -126,7 +135,7 @@ static __wsum rescale(const struct fnat_pkt *p, const struct fnat_dir *d)
 		return 0;
 	if (fnat_dir_which(d) == FNAT_S2C)
 		shift -= FNAT_SYNPROXY_SCALE;
-	else if (!(conn_of(d)->flags & FNAT_CONN_UNSCALED))
+	else if (!conn_of(d)->unscaled)
 		return 0;
 	win = shift > 0 ? min(win << shift, 0xffffU) : max(win >> -shift, 1U);
 	th->window = htons(win);
@@ -150,7 +159,7 @@ static void xlate_tcp(const struct fnat_pkt *p, const struct fnat_dir *d,
 		rest = csum_add(rest, changed(th->ack_seq, ack));
 		th->ack_seq = ack;
 	}
-	if (unlikely(conn_of(d)->flags & FNAT_CONN_RESCALE))
+	if (unlikely(conn_of(d)->rescale))
 		rest = csum_add(rest, rescale(p, d));
 	if (edits_options(p, d))
 		rest = csum_add(rest, xlate_options(p, d));

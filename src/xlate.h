@@ -23,4 +23,7 @@ int fnat_xlate(const struct fnat_pkt *p, const struct fnat_dir *d);
  */
 __wsum fnat_xlate_ip(const struct fnat_pkt *p, const struct fnat_dir *d);
 
+/* Only its TTL. */
+void fnat_xlate_ttl(const struct fnat_pkt *p);
+
 #endif /* FNAT_XLATE_H */

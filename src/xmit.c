@@ -18,24 +18,33 @@
 #include <net/route.h>
 
 #include "conn.h"
+#include "dest.h"
 #include "frag.h"
 #include "pkt.h"
 #include "xmit.h"
 
+/* What a route is looked up for, beside what the packet itself says. */
+struct journey {
+	union nf_inet_addr	saddr;
+	union nf_inet_addr	daddr;
+	__be32			ports;
+	u32			l3mdev;
+	u8			flags;		/* FLOWI_FLAG_* */
+};
+
 static struct dst_entry *lookup4(const struct fnat_pkt *p,
-				 const struct fnat_dir *d, u32 l3mdev)
+				 const struct journey *j)
 {
 	struct flowi4 fl4 = {
-		.flowi4_l3mdev	= l3mdev,
+		.flowi4_l3mdev	= j->l3mdev,
 		.flowi4_mark	= p->skb->mark,
 		.flowi4_tos	= RT_TOS(ip_hdr(p->skb)->tos),
 		.flowi4_proto	= p->proto,
-		/* A VIP need not be an address of the host. */
-		.flowi4_flags	= FLOWI_FLAG_ANYSRC,
-		.saddr		= d->new_saddr,
-		.daddr		= d->new_daddr,
-		.fl4_sport	= fnat_sport(d->new_ports),
-		.fl4_dport	= fnat_dport(d->new_ports),
+		.flowi4_flags	= j->flags,
+		.saddr		= j->saddr.ip,
+		.daddr		= j->daddr.ip,
+		.fl4_sport	= fnat_sport(j->ports),
+		.fl4_dport	= fnat_dport(j->ports),
 	};
 	struct rtable *rt = ip_route_output_key(p->fn->net, &fl4);
 
@@ -48,19 +57,19 @@ static struct dst_entry *lookup4(const struct fnat_pkt *p,
 }
 
 static struct dst_entry *lookup6(const struct fnat_pkt *p,
-				 const struct fnat_dir *d, u32 l3mdev)
+				 const struct journey *j)
 {
 	struct flowi6 fl6 = {
-		.flowi6_l3mdev	= l3mdev,
+		.flowi6_l3mdev	= j->l3mdev,
 		.flowi6_mark	= p->skb->mark,
 		.flowlabel	= ip6_flowinfo(ipv6_hdr(p->skb)) &
 				  IPV6_TCLASS_MASK,
 		.flowi6_proto	= p->proto,
-		.flowi6_flags	= FLOWI_FLAG_ANYSRC,
-		.saddr		= *fnat_dir_end6(d, FNAT_END_LIP),
-		.daddr		= *fnat_dir_end6(d, FNAT_END_SERVER),
-		.fl6_sport	= fnat_sport(d->new_ports),
-		.fl6_dport	= fnat_dport(d->new_ports),
+		.flowi6_flags	= j->flags,
+		.saddr		= j->saddr.in6,
+		.daddr		= j->daddr.in6,
+		.fl6_sport	= fnat_sport(j->ports),
+		.fl6_dport	= fnat_dport(j->ports),
 	};
 	struct dst_entry *dst = ip6_route_output(p->fn->net, NULL, &fl6);
 
@@ -70,17 +79,45 @@ static struct dst_entry *lookup6(const struct fnat_pkt *p,
 	return NULL;
 }
 
+static struct dst_entry *lookup(const struct fnat_pkt *p,
+				const struct journey *j)
+{
+	return p->af == AF_INET ? lookup4(p, j) : lookup6(p, j);
+}
+
+static struct journey journey_of(const struct fnat_pkt *p, struct fnat_dir *d)
+{
+	const union nf_inet_addr *hop = fnat_route_hop(d);
+	struct journey j = {
+		.ports	= d->new_ports,
+		.l3mdev	= fnat_dir_other(d)->l3mdev,
+		/* A VIP need not be an address of the host. */
+		.flags	= FLOWI_FLAG_ANYSRC,
+	};
+
+	if (p->af == AF_INET) {
+		j.saddr.ip = d->new_saddr;
+		j.daddr.ip = d->new_daddr;
+	} else {
+		j.saddr.in6 = *fnat_dir_end6(d, FNAT_END_LIP);
+		j.daddr.in6 = *fnat_dir_end6(d, FNAT_END_SERVER);
+	}
+	if (hop)
+		j.daddr = *hop;
+	return j;
+}
+
 /*
  * Looks the route up and keeps it, unless the connection has just died; then
  * it lives until the grace period ends, and so does the packet's use of it.
  */
 static struct dst_entry *renew(const struct fnat_pkt *p, struct fnat_dir *d)
 {
-	u32 l3mdev = fnat_dir_other(d)->l3mdev;
+	const struct journey j = journey_of(p, d);
 	struct fnat_conn *c = fnat_dir_conn(d);
 	struct dst_entry *old, *dst;
 
-	dst = p->af == AF_INET ? lookup4(p, d, l3mdev) : lookup6(p, d, l3mdev);
+	dst = lookup(p, &j);
 	if (!dst)
 		return NULL;
 	spin_lock(&c->lock);
@@ -140,11 +177,34 @@ static unsigned int hand_up(const struct fnat_pkt *p)
 	return NF_ACCEPT;
 }
 
-static unsigned int xmit_stack(const struct fnat_pkt *p, bool whole)
+/*
+ * The stack looks for the neighbour itself: the route must tell it of @hop. One
+ * that does would pin its device if it were kept.
+ */
+static struct dst_entry *route_by(const struct fnat_pkt *p,
+				  const union nf_inet_addr *hop)
+{
+	const struct journey j = {
+		.saddr	= p->saddr,
+		.daddr	= *hop,
+		.ports	= p->ports,
+		.l3mdev	= p->l3mdev,
+		.flags	= FLOWI_FLAG_ANYSRC | FLOWI_FLAG_KNOWN_NH,
+	};
+
+	return lookup(p, &j);
+}
+
+static unsigned int xmit_stack(const struct fnat_pkt *p, bool whole,
+			       const union nf_inet_addr *hop)
 {
 	struct sk_buff *skb = p->skb;
 
 	untrack(skb);
+	if (hop) {
+		skb_dst_drop(skb);
+		skb_dst_set(skb, route_by(p, hop));
+	}
 	skb_dst_force(skb);
 	if (!skb_dst(skb))
 		return fnat_drop(p, FNAT_DROP_NO_ROUTE);
@@ -155,26 +215,35 @@ static unsigned int xmit_stack(const struct fnat_pkt *p, bool whole)
 	return NF_STOLEN;
 }
 
-/* Who is next on the way to @p's destination. Borrowed; *@v6 is its family. */
+/*
+ * Who is next on the way to @hop or, if that is NULL, to @p's destination.
+ * Borrowed; *@v6 is its family.
+ */
 static struct neighbour *next_hop(const struct fnat_pkt *p,
-				  struct dst_entry *dst, bool *v6)
+				  struct dst_entry *dst,
+				  const union nf_inet_addr *hop, bool *v6)
 {
 	struct rt6_info *rt6 = (struct rt6_info *)dst;
+	struct rtable *rt = (struct rtable *)dst;
 
-	if (p->af == AF_INET)
-		return ip_neigh_for_gw((struct rtable *)dst, p->skb, v6);
-	return ip_neigh_gw6(dst->dev,
-			    rt6_nexthop(rt6, &ipv6_hdr(p->skb)->daddr));
+	if (p->af == AF_INET6)
+		return ip_neigh_gw6(dst->dev,
+				    rt6_nexthop(rt6, hop ? &hop->in6 :
+						     &ipv6_hdr(p->skb)->daddr));
+	if (unlikely(hop) && !rt->rt_gw_family)
+		return ip_neigh_gw4(dst->dev, hop->ip);
+	return ip_neigh_for_gw(rt, p->skb, v6);
 }
 
-static unsigned int xmit_neigh(const struct fnat_pkt *p, struct dst_entry *dst)
+static unsigned int xmit_neigh(const struct fnat_pkt *p, struct dst_entry *dst,
+			       const union nf_inet_addr *hop)
 {
 	struct net_device *dev = dst->dev;
 	struct sk_buff *skb = p->skb;
 	struct neighbour *neigh;
 	bool v6_gw = false;
 
-	neigh = next_hop(p, dst, &v6_gw);
+	neigh = next_hop(p, dst, hop, &v6_gw);
 	if (IS_ERR(neigh))
 		return fnat_drop(p, FNAT_DROP_NEIGH);
 	if (unlikely(skb_headroom(skb) < LL_RESERVED_SPACE(dev))) {
@@ -199,7 +268,7 @@ static bool leads_here(const struct fnat_pkt *p, const struct dst_entry *dst)
 }
 
 unsigned int fnat_xmit(const struct fnat_pkt *p, struct dst_entry *dst,
-		       bool whole)
+		       const union nf_inet_addr *hop, bool whole)
 {
 	struct sk_buff *skb = p->skb;
 
@@ -212,6 +281,6 @@ unsigned int fnat_xmit(const struct fnat_pkt *p, struct dst_entry *dst,
 	skb->dev = dst->dev;
 	if (unlikely(!whole || needs_stack(dst) ||
 		     !READ_ONCE(p->fn->tune.fast_xmit)))
-		return xmit_stack(p, whole);
-	return xmit_neigh(p, dst);
+		return xmit_stack(p, whole, hop);
+	return xmit_neigh(p, dst, hop);
 }

@@ -280,6 +280,32 @@ static void states_say_who_they_are(void)
 	}
 }
 
+/* With Route the client's side says all that there is to know. */
+static void states_of_one_side(void)
+{
+	static const struct {
+		enum fnat_state		from;
+		enum fnat_tcp_event	ev;
+		enum fnat_state		want;
+	} steps[] = {
+		{ FNAT_TCP_S_SYN_RECV, FNAT_TCP_EV_NONE, FNAT_TCP_S_SYN_RECV },
+		{ FNAT_TCP_S_SYN_RECV, FNAT_TCP_EV_ACK_SYN, FNAT_TCP_S_ESTABLISHED },
+		{ FNAT_TCP_S_SYN_RECV, FNAT_TCP_EV_FIN, FNAT_TCP_S_TIME_WAIT },
+		{ FNAT_TCP_S_ESTABLISHED, FNAT_TCP_EV_ACK_SYN, FNAT_TCP_S_ESTABLISHED },
+		{ FNAT_TCP_S_ESTABLISHED, FNAT_TCP_EV_FIN, FNAT_TCP_S_FIN_WAIT },
+		{ FNAT_TCP_S_FIN_WAIT, FNAT_TCP_EV_ACK_SYN, FNAT_TCP_S_FIN_WAIT },
+		{ FNAT_TCP_S_FIN_WAIT, FNAT_TCP_EV_FIN, FNAT_TCP_S_FIN_WAIT },
+		{ FNAT_TCP_S_TIME_WAIT, FNAT_TCP_EV_ACK_SYN, FNAT_TCP_S_TIME_WAIT },
+		{ FNAT_TCP_S_FIN_WAIT, FNAT_TCP_EV_RST, FNAT_TCP_S_CLOSE },
+		{ FNAT_TCP_S_CLOSE, FNAT_TCP_EV_FIN, FNAT_TCP_S_CLOSE },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(steps); i++)
+		EXPECT(fnat_tcp_next_alone(steps[i].from, steps[i].ev) ==
+		       steps[i].want);
+}
+
 int main(void)
 {
 	shuffle_is_a_permutation();
@@ -295,5 +321,6 @@ int main(void)
 	cookies_are_hard_to_forge();
 	states_follow_each_other();
 	states_say_who_they_are();
+	states_of_one_side();
 	return failures != 0;
 }

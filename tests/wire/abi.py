@@ -22,7 +22,7 @@ CONN_ATTRS = dict(af=1, proto=2, caddr=3, cport=4, vaddr=5, vport=6, laddr=7, lp
 DEST_ATTRS = dict(addr=1, port=2, method=3, weight=4, upper=5, lower=6, af=11)
 LADDR_ATTRS = dict(addr=1, last=64, af=65)
 
-FULLNAT = 5
+MASQ, TUNNEL, ROUTE, FULLNAT = 0, 2, 3, 5
 PERSISTENT, ONE_PACKET, FALLBACK, BY_PORT = 1, 4, 8, 16     # flags; the last two of sh and mh
 
 

@@ -9,7 +9,7 @@ import contextlib
 import functools
 import socket
 
-from abi import (DEL_DEST, DEL_LADDR, DEL_SERVICE, DEST, FLUSH, GET_DEST, GET_LADDR, GET_SERVICE,
+from abi import (DEL_DEST, DEL_LADDR, DEL_SERVICE, DEST, FLUSH, FULLNAT, GET_DEST, GET_LADDR, GET_SERVICE,
                  LADDR, NEW_DEST, NEW_LADDR, NEW_SERVICE, SERVICE, SET_CONFIG, SET_DEST,
                  SET_SERVICE, dest, key, laddr, named, options, service, strict)
 from addresses import IP4, IP6, PORT
@@ -70,7 +70,7 @@ class Director:
         return options(*args, **more)
 
     def service(self, proto=TCP, scheduler="rr", servers=None, lips=None, vip=None,
-                port=None, mark=None, rport=None, **more):
+                port=None, mark=None, rport=None, method=FULLNAT, **more):
         """A service on VIP; SERVERS may be {address: weight}; MORE: see abi.options()."""
         servers = self.plan.servers[:1] if servers is None else servers
         lips = self.plan.lips[:1] if lips is None else lips
@@ -82,7 +82,8 @@ class Director:
         rport = PORT[proto] if rport is None else rport
         for rs, weight in weights.items():
             self.nl.request(NEW_DEST, key(**which) + dest(
-                addr=ip(rs), port=be16(rport), weight=u32(weight), af=which["af"]))
+                addr=ip(rs), port=be16(rport), weight=u32(weight), af=which["af"],
+                method=u32(method)))
 
     def edit_service(self, proto=TCP, mark=None, **more):
         """It does from now on what MORE says, see abi.options()."""
@@ -92,12 +93,14 @@ class Director:
     def delete_service(self, proto=TCP, mark=None):
         self.nl.request(DEL_SERVICE, key(**self._named(proto, mark=mark)))
 
-    def edit(self, command, server=None, *args, proto=TCP, mark=None, rport=None):
+    def edit(self, command, server=None, *args, proto=TCP, mark=None, rport=None,
+             method=FULLNAT):
         """-a, -e or -d of a server of VIP's service; ARGS: -w, -x, -y and their numbers."""
         which = self._named(proto, mark=mark)
         said = {EDIT_OPTIONS[args[i]]: u32(args[i + 1]) for i in range(0, len(args), 2)}
         self.nl.request(EDITS[command], key(**which) + dest(
-            addr=ip(server or self.plan.servers[0]), af=which["af"], port=be16(PORT[proto] if rport is None else rport), **said))
+            addr=ip(server or self.plan.servers[0]), af=which["af"], method=u32(method),
+            port=be16(PORT[proto] if rport is None else rport), **said))
 
     def add_lip(self, lip, proto=TCP):
         """LIP is one of VIP's service (PROTO None: of the default pool)."""

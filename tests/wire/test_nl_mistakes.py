@@ -7,7 +7,7 @@ import pytest
 
 from abi import (DEL_DAEMON, DEL_DEST, DEL_LADDR, DEL_SERVICE, GET_LADDR, GET_SERVICE, KEY,
                  LADDR, NEW_DAEMON, NEW_DEST, NEW_LADDR, NEW_SERVICE, OPTIONS, SET_CONFIG,
-                 SET_DEST, SET_SERVICE, dest, key, laddr, service, strict)
+                 ROUTE, SET_DEST, SET_SERVICE, TUNNEL, dest, key, laddr, service, strict)
 from lib.netlink import ACK, DUMP, NESTED, Refused, attr, be16, ip, string, u16, u32
 from world import LIPS, SERVERS, VIP, World
 
@@ -79,9 +79,12 @@ def servers():
         yield server(f"server {addr}", EINVAL, "not a real server's", addr=ip(addr))
     for addr in ("224.0.0.9", "255.255.255.255", "0.0.0.0"):
         yield server(f"server {addr}", EINVAL, "unicast", addr=ip(addr))
-    yield server("method masq", EOPNOTSUPP, "fullnat_masq", method=u32(0))
-    for number, name in ((1, "local"), (2, "tunnel"), (3, "route"), (6, "6")):
+    for number, name in ((1, "local"), (2, "tunnel"), (4, "bypass"), (6, "6")):
         yield server(f"method {name}", EOPNOTSUPP, "-b", method=u32(number))
+    yield server("tunnel", EOPNOTSUPP, "Tunnel", method=u32(TUNNEL))
+    yield server("port of route", EINVAL, "own port", method=u32(ROUTE), port=be16(81))
+    yield server("port of route, set", EINVAL, "own port", SET_DEST, addr=ip(SERVERS[0]),
+                 method=u32(ROUTE), port=be16(81))
     yield server("server of ipv6", EINVAL, "family", af=u16(10))
     for name in ("addr", "port", "method", "weight", "upper", "lower"):
         yield server(f"server without {name}", EINVAL, "", **{name: None})

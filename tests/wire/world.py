@@ -12,6 +12,7 @@ A flow knows what the director has to make of each of its packets, so that
 import pathlib
 import socket
 
+from abi import FULLNAT, MASQ, ROUTE
 from addresses import (CLIENT, CLIENT_DEV, CLIENT_MAC, IP4, IP6, LIPS, MACS, NEIGHBOURS, PORT,
                        ROUTER, ROUTER_MAC, SERVER_DEV, SERVERS, VIP)
 from director import Director
@@ -77,6 +78,14 @@ class World(Director):
     def udp(self, sport=40000, **kw):
         return Flow(self, UDP, sport, **kw)
 
+    def masq(self, proto=TCP, sport=40000, **kw):
+        """A flow to a server of Masq, which sees the client itself."""
+        return Flow(self, proto, sport, method=MASQ, **kw)
+
+    def routed(self, proto=TCP, sport=40000, **kw):
+        """One to a server of Route, which sees even the VIP, and answers the client itself."""
+        return Flow(self, proto, sport, method=ROUTE, **kw)
+
     def quiet(self):
         """Nothing is on either cable."""
         self.c.silent()
@@ -92,8 +101,8 @@ class Flow:
     """
 
     def __init__(self, world, proto, sport, client=None, vip=None, dport=None, rport=None,
-                 isn=0x10000000, server_isn=0x20000000):
-        self.world, self.proto = world, proto
+                 isn=0x10000000, server_isn=0x20000000, method=FULLNAT):
+        self.world, self.proto, self.method = world, proto, method
         self.plan = world.plan
         self.client, self.sport = client or self.plan.client, sport
         self.vip, self.dport = vip or self.plan.vip, dport or PORT[proto]
@@ -146,6 +155,8 @@ class Flow:
             seen = seen.but(seq=(sent.seq + self.shift) % 2**32)
         if self.proto == TCP and "A" in sent.flags:
             seen = seen.but(ack=(sent.ack + self.back) % 2**32)
+        if self.method == ROUTE:
+            seen = seen.but(dst=self.vip, dport=self.dport)
         return seen.but(**fields)
 
     def at_client(self, sent, **fields):
@@ -158,11 +169,19 @@ class Flow:
             seen = seen.but(seq=(sent.seq - self.back) % 2**32)
         return seen.but(**fields)
 
+    def _met(self, got):
+        """GOT is the first that a server sees; with Route only the MAC says which."""
+        self.lip, self.lport, self.rs = got.src, got.sport, got.dst
+        if self.method == ROUTE:
+            self.rs = next(a for a in self.plan.servers if self.plan.macs[a] == got.dmac)
+
     def _learn(self, sent):
         got = self.world.s.receive(2 * lab.SLOW)
         assert got, f"taps: nothing came of {sent}"
-        self.lip, self.lport, self.rs = got.src, got.sport, got.dst
-        assert self.lip in self.plan.lips and self.rs in self.plan.servers, f"not translated: {got}"
+        self._met(got)
+        assert self.rs in self.plan.servers and (
+            self.lip in self.plan.lips if self.method == FULLNAT else
+            (self.lip, self.lport) == (self.client, self.sport)), f"not translated: {got}"
         self.shift = (got.seq - sent.seq) % 2**32
         return got
 
@@ -185,10 +204,14 @@ class Flow:
             self.next_s += self._advance(flags, payload)
         return self.world.c.expect(self.at_client(sent, **(arrives or {})))
 
+    def aside(self, flags="", payload=b""):
+        """With Route: the server answers the client, and the director does not see it."""
+        self.next_s += self._advance(flags, payload)
+
     def establish(self):
         """The handshake; the flow itself."""
         self.up("S")
-        self.down("SA")
+        (self.aside if self.method == ROUTE else self.down)("SA")
         self.up("A")
         return self
 

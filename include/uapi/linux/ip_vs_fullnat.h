@@ -11,9 +11,10 @@
 #define _UAPI_LINUX_IP_VS_FULLNAT_H
 
 /*
- * Forwarding method of a dest, beside IP_VS_CONN_F_MASQ and its kin. Requests
+ * Forwarding method of a dest, beside IP_VS_CONN_F_MASQ and _DROUTE. Requests
  * carry it in IPVS_DEST_ATTR_FWD_METHOD. Replies say MASQ there, the nearest
- * word that every tool knows, and FULLNAT in FNAT_DEST_ATTR_FWD_METHOD.
+ * word that every tool knows, and FULLNAT in FNAT_DEST_ATTR_FWD_METHOD. So an
+ * IPVS_CMD_SET_DEST that says MASQ leaves a dest FULLNAT that is.
  */
 #define IP_VS_CONN_F_FULLNAT	5
 
@@ -74,8 +75,9 @@
 #define FNAT_CONN_ATTR_CPORT		4	/* be16 */
 #define FNAT_CONN_ATTR_VADDR		5	/* VIP */
 #define FNAT_CONN_ATTR_VPORT		6	/* be16 */
-#define FNAT_CONN_ATTR_LADDR		7	/* LIP */
-#define FNAT_CONN_ATTR_LPORT		8	/* be16 */
+/* LIP; absent with Masq and Route, which have none */
+#define FNAT_CONN_ATTR_LADDR		7
+#define FNAT_CONN_ATTR_LPORT		8	/* be16; likewise */
 #define FNAT_CONN_ATTR_DADDR		9	/* real server */
 #define FNAT_CONN_ATTR_DPORT		10	/* be16 */
 #define FNAT_CONN_ATTR_FWMARK		11	/* u32, of its service; absent: none */

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The kernel's own test of IPVS, tools/testing/selftests/netfilter/ipvs.sh, against this module.
+
+It comes from the kernel's source as it is, see fetch-selftest; of the part behind its functions
+each case has a line of its own.
+"""
+
+import pytest
+
+from lib import lab
+
+SCRIPT = lab.TOP / "build" / "selftest" / "ipvs.sh"
+MAIN = "\nrun_tests() {"
+
+
+@pytest.fixture
+def tools(tmp_path):
+    """A directory for PATH: Debian's ipvsadm, and the nc that every test machine has."""
+    (tmp_path / "nc").symlink_to(lab.out("which", "busybox").strip())
+    (tmp_path / "ipvsadm").symlink_to(lab.STOCK_IPVSADM)
+    return tmp_path
+
+
+@pytest.mark.parametrize("mode", ["dr", "nat", "tun"])
+def test_ipvs_sh(module, tools, tmp_path, mode):
+    """Bytes from a client arrive at the server, by each forwarding method."""
+    if mode == "tun":
+        pytest.skip("this module has no Tunnel yet")
+    if not SCRIPT.exists():
+        pytest.skip("tests/e2e/fetch-selftest has not been run")
+    functions, _, main = SCRIPT.read_text().partition(MAIN)
+    assert f"test_{mode}()" in functions and f"test_{mode}\n" in main
+    script = tmp_path / "ipvs.sh"
+    script.write_text(f"{functions}\ntrap cleanup EXIT\ncleanup\nsetup\ntest_{mode}\n")
+    done = lab.sh(f"PATH={tools}:$PATH sh {script}", check=False)
+    assert not done.returncode, done.stdout + done.stderr
