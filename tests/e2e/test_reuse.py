@@ -13,7 +13,6 @@ from lib import lab
 
 SECONDS = 10
 PORTS = 40                                      # of the LIP
-PORT = 4000
 AGAIN = "/tmp/again"
 
 
@@ -40,7 +39,10 @@ FAMILIES = {
 def knock(family, mode):
     """(connections in SECONDS, SYNs sent twice) under fullnat_timestamp=MODE."""
     plan = FAMILIES[family]
-    vip, rs = (f"{a}:{PORT}" if family == 4 else f"[{a}]:{PORT}" for a in (plan["vip"], plan["rs"]))
+    # Each case has a port of its own: what the server remembers of the last one was
+    # numbered by another key.
+    port = 4000 + 10 * family + mode
+    vip, rs = (f"{a}:{port}" if family == 4 else f"[{a}]:{port}" for a in (plan["vip"], plan["rs"]))
     lab.sh("sysctl", "-qw", f"net.ipv4.vs.fullnat_timestamp={mode}",
            f"net.ipv4.vs.fullnat_lport_max={1025 + PORTS - 1}", ns="director")
     lab.ipvsadm("-A", "-t", vip, "-s", "rr")
@@ -48,11 +50,11 @@ def knock(family, mode):
     lab.ipvsadm("-a", "-t", vip, "-r", rs, "-b")
     lab.sh("ip", "addr", "replace", f"{plan['sources'][1]}/{plan['prefix']}", "dev", "eth0",
            *(["nodad"] if family == 6 else []), ns="client")
-    server = lab.spawn(AGAIN, "serve", plan["rs"], PORT, ns="rs1")
-    lab.wait_until("it listens", lambda: f":{PORT}" in lab.out("ss", "-tlnH", ns="rs1"))
+    server = lab.spawn(AGAIN, "serve", plan["rs"], port, ns="rs1")
+    lab.wait_until("it listens", lambda: f":{port}" in lab.out("ss", "-tlnH", ns="rs1"))
     before = tcp_counter("TCPSynRetrans", "client")
     try:
-        said = lab.out(AGAIN, "knock", plan["vip"], PORT, SECONDS, *plan["sources"], ns="client")
+        said = lab.out(AGAIN, "knock", plan["vip"], port, SECONDS, *plan["sources"], ns="client")
     finally:
         server.terminate()
         server.wait()
