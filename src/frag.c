@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <linux/netfilter_bridge.h>
 #include <net/ip.h>
 #include <net/ipv6.h>
 #include <net/ipv6_frag.h>
@@ -45,7 +44,7 @@ bool fnat_frag_gather(struct fnat_net *fn, struct sk_buff *skb, u16 af,
 	union nf_inet_addr daddr = {};
 
 	*verdict = NF_ACCEPT;
-	if (skb->pkt_type != PACKET_HOST || nf_bridge_info_get(skb))
+	if (!fnat_pkt_for_host(skb))
 		return false;
 	if (af == AF_INET)
 		daddr.ip = ip_hdr(skb)->daddr;

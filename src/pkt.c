@@ -160,10 +160,33 @@ static bool parse_ip6(struct fnat_pkt *p)
 	return true;
 }
 
+/*
+ * A bridge that calls netfilter (br_netfilter) shows a packet before it knows
+ * where it leads: we wait until it has been passed up. It would then be kept
+ * from all hooks, for they have seen it; this asks for a second look.
+ */
+static bool is_on_bridge(struct sk_buff *skb)
+{
+#if IS_ENABLED(CONFIG_BRIDGE_NETFILTER)
+	struct nf_bridge_info *nf_bridge = nf_bridge_info_get(skb);
+
+	if (unlikely(nf_bridge) && nf_bridge->in_prerouting) {
+		fnat_bridge_show_again(nf_bridge);
+		return true;
+	}
+#endif
+	return false;
+}
+
+bool fnat_pkt_for_host(struct sk_buff *skb)
+{
+	return skb->pkt_type == PACKET_HOST && !is_on_bridge(skb);
+}
+
 bool fnat_pkt_parse(struct fnat_pkt *p, struct fnat_net *fn,
 		    struct sk_buff *skb, const struct nf_hook_state *state)
 {
-	if (skb->pkt_type != PACKET_HOST || nf_bridge_info_get(skb))
+	if (!fnat_pkt_for_host(skb))
 		return false;
 
 	p->skb = skb;

@@ -48,6 +48,12 @@ struct fnat_pkt {
 };
 
 /*
+ * Whether @skb has been sent to this host, and is not on a bridge that only
+ * shows it: that makes sure of a second look if it is passed up.
+ */
+bool fnat_pkt_for_host(struct sk_buff *skb);
+
+/*
  * Reads @skb, no fragment, of the family that @state names, into @p. False: not
  * ours or not understood; the skb may have been linearised further but is
  * otherwise as it was.

@@ -164,9 +164,6 @@ static void xlate_tcp(const struct fnat_pkt *p, const struct fnat_dir *d,
 	if (edits_options(p, d))
 		rest = csum_add(rest, xlate_options(p, d));
 	fix_check(p->skb, &th->check, pseudo, rest);
-	/* In a list of segments the others' headers are stale: cut it anew. */
-	if (skb_shinfo(p->skb)->gso_type & SKB_GSO_FRAGLIST)
-		skb_shinfo(p->skb)->gso_type |= SKB_GSO_DODGY;
 }
 
 static void xlate_udp(const struct fnat_pkt *p, const struct fnat_dir *d,
@@ -195,6 +192,9 @@ int fnat_xlate(const struct fnat_pkt *p, const struct fnat_dir *d)
 		xlate_tcp(p, d, pseudo);
 	else
 		xlate_udp(p, d, pseudo);
+	/* In a list of packets the others' headers are stale: cut it anew. */
+	if (skb_shinfo(p->skb)->gso_type & SKB_GSO_FRAGLIST)
+		skb_shinfo(p->skb)->gso_type |= SKB_GSO_DODGY;
 	/* A sum over the whole packet, taken by the device, no longer holds. */
 	skb_forward_csum(p->skb);
 	return 0;

@@ -41,9 +41,14 @@
 #define fnat_genl_dump_attrs(cb)	(genl_dumpit_info(cb)->attrs)
 #endif
 
-/* Without bridges that call netfilter no packet comes from one. */
-#if !IS_ENABLED(CONFIG_BRIDGE_NETFILTER)
-#define nf_bridge_info_get(skb)	NULL
+/*
+ * What br_netfilter has shown on a bridge no hook sees again, unless told so.
+ * Kernels before 2023 cannot be told.
+ */
+#ifdef FNAT_HAVE_SABOTAGE_IN_DONE
+#define fnat_bridge_show_again(nf_bridge)	((nf_bridge)->sabotage_in_done = 1)
+#else
+#define fnat_bridge_show_again(nf_bridge)	do { } while (0)
 #endif
 
 #undef pr_fmt

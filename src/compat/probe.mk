@@ -14,4 +14,5 @@ fnat_grep = $(shell grep -qs '$(3)' $(srctree)/include/$(2) && echo -DFNAT_HAVE_
 ccflags-y += \
 	$(call fnat_grep,CONST_CTL_TABLE,linux/sysctl.h,proc_handler.const struct) \
 	$(call fnat_grep,NET_SYSCTL_SZ,net/net_namespace.h,register_net_sysctl_sz) \
+	$(call fnat_grep,SABOTAGE_IN_DONE,linux/skbuff.h,sabotage_in_done) \
 	$(call fnat_grep,GENL_INFO_DUMP,net/genetlink.h,^genl_info_dump)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Local ports that are used again while the real server still remembers them.
 
-Two clients with clocks of their own knock in turn, from 64 ports each, and find all
-local ports of one LIP in the server's TIME_WAIT (a minute, of which this takes seconds).
+Two clients with clocks of their own knock in turn, from 16 ports each, as fast as they can,
+and find all local ports of one LIP in the server's TIME_WAIT, which takes a minute.
 """
 
 import pytest
@@ -11,9 +11,8 @@ from e2e.conftest import RS1, VIP
 from e2e.test_ipv6 import SERVERS6, VIP6
 from lib import lab
 
-COUNT = 5000 // lab.SLOW
-PORTS = 160                                     # of the LIP
-PORT = 4000
+SECONDS = 10
+PORTS = 40                                      # of the LIP
 AGAIN = "/tmp/again"
 
 
@@ -37,10 +36,13 @@ FAMILIES = {
 }
 
 
-def knock(family, mode, count, seconds):
-    """(connections, milliseconds, SYNs sent twice) under fullnat_timestamp=MODE."""
+def knock(family, mode):
+    """(connections in SECONDS, SYNs sent twice) under fullnat_timestamp=MODE."""
     plan = FAMILIES[family]
-    vip, rs = (f"{a}:{PORT}" if family == 4 else f"[{a}]:{PORT}" for a in (plan["vip"], plan["rs"]))
+    # Each case has a port of its own: what the server remembers of the last one was
+    # numbered by another key.
+    port = 4000 + 10 * family + mode
+    vip, rs = (f"{a}:{port}" if family == 4 else f"[{a}]:{port}" for a in (plan["vip"], plan["rs"]))
     lab.sh("sysctl", "-qw", f"net.ipv4.vs.fullnat_timestamp={mode}",
            f"net.ipv4.vs.fullnat_lport_max={1025 + PORTS - 1}", ns="director")
     lab.ipvsadm("-A", "-t", vip, "-s", "rr")
@@ -48,30 +50,29 @@ def knock(family, mode, count, seconds):
     lab.ipvsadm("-a", "-t", vip, "-r", rs, "-b")
     lab.sh("ip", "addr", "replace", f"{plan['sources'][1]}/{plan['prefix']}", "dev", "eth0",
            *(["nodad"] if family == 6 else []), ns="client")
-    server = lab.spawn(AGAIN, "serve", plan["rs"], PORT, ns="rs1")
-    lab.wait_until("it listens", lambda: f":{PORT}" in lab.out("ss", "-tlnH", ns="rs1"))
+    server = lab.spawn(AGAIN, "serve", plan["rs"], port, ns="rs1")
+    lab.wait_until("it listens", lambda: f":{port}" in lab.out("ss", "-tlnH", ns="rs1"))
     before = tcp_counter("TCPSynRetrans", "client")
     try:
-        said = lab.out(AGAIN, "knock", plan["vip"], PORT, count, seconds, *plan["sources"],
-                       ns="client", timeout=seconds + 30)
+        said = lab.out(AGAIN, "knock", plan["vip"], port, SECONDS, *plan["sources"], ns="client")
     finally:
         server.terminate()
         server.wait()
-    return (*map(int, said.split()), tcp_counter("TCPSynRetrans", "client") - before)
+    return int(said), tcp_counter("TCPSynRetrans", "client") - before
 
 
 @pytest.mark.parametrize("mode", [1, 2], ids=["stripped", "translated"])
 @pytest.mark.parametrize("family", [4, 6], ids=["ip4", "ip6"])
 def test_no_syn_is_refused(director, again, family, mode):
     """Whoever had the port before, and however long ago."""
-    done, took, twice = knock(family, mode, COUNT, 60 * lab.SLOW)
+    done, twice = knock(family, mode)
     lab.figure(f"local ports used again, IPv{family}, fullnat_timestamp={mode}: {done} connections"
-               f" by {PORTS} ports in {took} ms, {twice} SYNs sent twice")
-    assert done == COUNT
+               f" by {PORTS} ports in {SECONDS} s, {twice} SYNs sent twice")
+    assert done > 2 * PORTS
     assert not twice
 
 
 def test_some_are_if_timestamps_pass(director, again):
     """fullnat_timestamp=0: a clock behind the last one's is a segment of the past."""
-    done, _, twice = knock(4, 0, COUNT, 8)
-    assert done < COUNT and twice
+    _, twice = knock(4, 0)
+    assert twice

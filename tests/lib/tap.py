@@ -12,10 +12,11 @@ import struct
 import time
 
 from lib import lab
-from lib.packet import VNET, Frame
+from lib.packet import IPV4, IPV6, VNET, Frame
 
+ETHER = 14                      # bytes in front of IP
 TUNSETIFF, TUNSETPERSIST, TUNSETOFFLOAD = 0x400454ca, 0x400454cb, 0x400454d0
-IFF_TAP, IFF_NAPI, IFF_NO_PI, IFF_VNET_HDR = 0x2, 0x10, 0x1000, 0x4000
+IFF_TUN, IFF_TAP, IFF_NAPI, IFF_NO_PI, IFF_VNET_HDR = 0x1, 0x2, 0x10, 0x1000, 0x4000
 F_CSUM, F_TSO = 1, 6            # for offload(); of either family
 
 LONGEST = 65536 + 64
@@ -24,11 +25,13 @@ LONGEST = 65536 + 64
 class Tap:
     """A network device of the current namespace, for as long as that, and its wire."""
 
+    kind = IFF_TAP
+
     def __init__(self, name, log, flags=0):
         self.name, self.log = name, log
         self.fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
         fcntl.ioctl(self.fd, TUNSETIFF, struct.pack(
-            "16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags))
+            "16sH22x", name.encode(), self.kind | IFF_NO_PI | IFF_VNET_HDR | flags))
         # It goes with its namespace, both devices at once and nobody waiting for it.
         fcntl.ioctl(self.fd, TUNSETPERSIST, 1)
 
@@ -39,11 +42,19 @@ class Tap:
         """What the device leaves to us: F_CSUM, F_TSO (which needs it), or 0."""
         fcntl.ioctl(self.fd, TUNSETOFFLOAD, flags)
 
+    def stripped(self, wire):
+        """WIRE as the device takes it."""
+        return wire
+
+    def dressed(self, wire):
+        """What the device gives, as WIRE."""
+        return wire
+
     def send(self, frame):
         """A Frame, or bytes that begin with the NIC's header; returns FRAME."""
         wire = frame if isinstance(frame, bytes) else frame.wire()
         self.log.append((time.time(), self.name, "<", wire))
-        os.write(self.fd, wire)
+        os.write(self.fd, self.stripped(wire))
         return frame
 
     def send_all(self, wires):
@@ -67,7 +78,7 @@ class Tap:
             left = max(deadline - time.monotonic(), 0)
             if not select.select([self.fd], [], [], left)[0]:
                 return None
-            wire = os.read(self.fd, LONGEST)
+            wire = self.dressed(os.read(self.fd, LONGEST))
             self.log.append((time.time(), self.name, ">", wire))
             frame = Frame.parse(wire)
             if frame:
@@ -87,6 +98,19 @@ class Tap:
         got = self.receive(seconds)
         if got is not None:
             raise AssertionError(f"{self.name}: wanted nothing, got {got}")
+
+
+class Tun(Tap):
+    """The same for IP alone: MAC addresses are not sent, and come out as nobody's."""
+
+    kind = IFF_TUN
+
+    def stripped(self, wire):
+        return wire[:VNET.size] + wire[VNET.size + ETHER:]
+
+    def dressed(self, wire):
+        kind = IPV4 if wire[VNET.size] >> 4 == 4 else IPV6
+        return wire[:VNET.size] + bytes(12) + struct.pack("!H", kind) + wire[VNET.size:]
 
 
 def save_pcap(log, path):

@@ -88,12 +88,11 @@ def test_large_datagram_without_gso_does_not_fit(world):
     world.quiet()
 
 
-def with_gro(world, address):
-    """One more device, with ADDRESS, that merges segments as drivers do; where the
-    kernel can, into a list of packets that keep their headers."""
+def with_gro(world, address, *features):
+    """One more device, with ADDRESS, that merges segments as drivers do, with FEATURES."""
     device = world.tap("tapg", tap.IFF_NAPI)
     ip(f"link set tapg address {address} up")
-    lab.sh("ethtool", "-K", "tapg", "gro", "on", "rx-gro-list", "on")
+    lab.sh("ethtool", "-K", "tapg", "gro", "on", *(word for f in features for word in (f, "on")))
     # Segments that we write one by one are one burst.
     lab.sh("unshare", "-m", "sh", "-c", "mount -t sysfs sysfs /sys &&"
            " echo 200000000 >/sys/class/net/tapg/gro_flush_timeout")
@@ -105,7 +104,8 @@ def test_merged_on_arrival(world, up):
     """Segments that a driver merged leave as they came, each of them translated."""
     world.service()
     flow = world.tcp().establish()
-    device = with_gro(world, CLIENT_DEV if up else SERVER_DEV)
+    # Where the kernel can, into a list of packets that keep their headers.
+    device = with_gro(world, CLIENT_DEV if up else SERVER_DEV, "rx-gro-list")
     make, at, leaves, count = ((flow.from_client, flow.at_server, world.s, "inpkts") if up else
                                (flow.from_server, flow.at_client, world.c, "outpkts"))
 
@@ -123,4 +123,29 @@ def test_merged_on_arrival(world, up):
         return world.stats()[count] < before + 5
 
     lab.wait_until("some of five segments were one to us", merged, seconds=60)
+    world.quiet()
+
+
+@pytest.mark.parametrize("feature", ["rx-gro-list", "rx-udp-gro-forwarding"])
+@pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
+def test_datagrams_merged_on_arrival(world, up, feature):
+    """Datagrams of one length and a shorter last, merged by a driver, leave as they came."""
+    world.service(UDP)
+    flow = world.udp().open()
+    flow.down(payload=b"hello")
+    device = with_gro(world, CLIENT_DEV if up else SERVER_DEV, feature)
+    make, at, leaves, count = ((flow.from_client, flow.at_server, world.s, "inpkts") if up else
+                               (flow.from_server, flow.at_client, world.c, "outpkts"))
+    sent = [make(payload=DATA[i * 500:][:500 if i < 4 else 77],
+                 **({"id": 0x100 + i} if world.plan is IP4 else {})) for i in range(5)]
+
+    def merged():
+        before = world.stats()[count]
+        for datagram in sent:
+            device.send(datagram)
+        for datagram in sent:
+            leaves.expect(at(datagram))
+        return world.stats()[count] < before + 5
+
+    lab.wait_until("some of five datagrams were one to us", merged, seconds=60)
     world.quiet()

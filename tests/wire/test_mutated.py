@@ -16,6 +16,7 @@ from lib.packet import DSTOPT, HOPOPT, ICMP, ICMPV6, TCP, UDP, VNET, fragments
 BOTH_FAMILIES = True
 
 COUNT = int(os.environ.get("FNAT_MUTATIONS", 50_000 if lab.SLOW > 1 else 10_000))
+STEP = 50_000                   # after so many it says how far it is
 SEED = int(os.environ.get("FNAT_SEED", random.SystemRandom().randrange(1 << 32)))
 
 PAD = bytes([1, 4, 0, 0, 0, 0])
@@ -89,9 +90,13 @@ def repaired(wire):
     return bytes(data)
 
 
-def test_mutated_packets(world):
+def test_mutated_packets(world, capfd):
     """The kernel bears them all, and a new flow works afterwards."""
-    print(f"FNAT_SEED={SEED} FNAT_MUTATIONS={COUNT}")
+    def tell(n):
+        with capfd.disabled():
+            print(f"mutated: {n} of {COUNT} packets, FNAT_SEED={SEED}", flush=True)
+
+    tell(0)
     rng = random.Random(SEED)
     world.timeouts(tcp=5, fin=2, udp=5)
     packets, came = originals(world), 0
@@ -101,6 +106,8 @@ def test_mutated_packets(world):
             tap.send_all([repaired(mutate(rng, wire))])
         except OSError:         # the TAP itself will not have it
             continue
+        if n and n % STEP == 0:
+            tell(n)
         if n % 64 == 0:
             came += len(world.c.drain()) + len(world.s.drain())
     came += len(world.c.drain()) + len(world.s.drain())

@@ -147,8 +147,8 @@ def test_forgeries_in_every_state(world, flow, state, sender):
         getattr(flow, sender)("FA", seq=at - 40_000)
     assert flow.state() == state
     with world.counted():
-        getattr(flow, sender)("SF", seq=at + 40_000)
-        getattr(flow, sender)("SFPU", seq=at)
+        getattr(flow, sender)("FS", seq=at + 40_000)
+        getattr(flow, sender)("FSPU", seq=at)
     assert flow.state() == state
 
 

@@ -18,7 +18,7 @@ from addresses import (CLIENT, CLIENT_DEV, CLIENT_MAC, IP4, IP6, LIPS, MACS, NEI
 from director import Director
 from lib import lab, rtnl
 from lib.packet import TCP, UDP, Frame
-from lib.tap import Tap
+from lib.tap import Tap, Tun
 
 def sysctl(name, value):
     pathlib.Path("/proc/sys", name.replace(".", "/")).write_text(str(value))
@@ -59,6 +59,10 @@ class World(Director):
 
     def tap(self, name, flags=0):
         self.taps.append(Tap(name, self.log, flags))
+        return self.taps[-1]
+
+    def tun(self, name):
+        self.taps.append(Tun(name, self.log))
         return self.taps[-1]
 
     def close(self):
