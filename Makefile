@@ -44,6 +44,12 @@ module:
 	@find $(MOD) -xtype l -delete
 	$(MAKE) -C $(KDIR) M=$(MOD) W=$(W) modules
 
+# What only the bench loads, beside the module for the same kernel.
+kmod:
+	@mkdir -p $(MOD)/kmod
+	@cp -sf $(CURDIR)/tests/bench/kmod/* $(MOD)/kmod/
+	$(MAKE) -C $(KDIR) M=$(MOD)/kmod W=$(W) modules
+
 tools:
 	$(MAKE) -C tools/ipvsadm OUT=$(OUT)/tools
 
@@ -72,5 +78,5 @@ deb: tools
 clean:
 	rm -rf $(OUT)
 
-.PHONY: all help module tools setup demo vm-shell check check-debug check-install \
+.PHONY: all help module kmod tools setup demo vm-shell check check-debug check-install \
 	bench bench-check bench-refresh lint install uninstall deb clean
