@@ -122,9 +122,9 @@ def ipvs_snat_setup(local, fair):
     conntrack(fair)
 
 
-def ours_setup(local, fair):
-    """This module."""
-    lab.load()
+def ours_setup(local, fair, **params):
+    """This module, loaded with PARAMS."""
+    lab.load(**params)
     for kind in ("-t", "-u"):
         lab.ipvsadm("-A", kind, f"{VIP}:80", "-s", "rr")
         for lip in director.lips(local):
