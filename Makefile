@@ -45,6 +45,12 @@ module:
 	@find $(MOD) -xtype l -delete
 	$(MAKE) -C $(KDIR) M=$(MOD) W=$(W) modules
 
+# What only the bench loads, beside the module for the same kernel.
+kmod:
+	@mkdir -p $(MOD)/kmod
+	@cp -sf $(CURDIR)/tests/bench/kmod/* $(MOD)/kmod/
+	$(MAKE) -C $(KDIR) M=$(MOD)/kmod W=$(W) modules
+
 tools:
 	$(MAKE) -C tools/ipvsadm OUT=$(OUT)/tools
 
@@ -73,5 +79,5 @@ deb: tools
 clean:
 	rm -rf $(OUT)
 
-.PHONY: all help module tools setup demo vm-shell check check-debug check-long \
+.PHONY: all help module kmod tools setup demo vm-shell check check-debug check-long \
 	check-install bench bench-check bench-refresh lint install uninstall deb clean

@@ -41,7 +41,7 @@ enum {
  * IPv4 has these; they themselves lie behind the connection.
  */
 struct fnat_dir {
-	struct fnat_dir __rcu	*next;		/* in its bucket */
+	unsigned long		next;		/* in its bucket; see conn_tab.c */
 	/* Key: the packet as it comes in. */
 	__be32			saddr;
 	__be32			daddr;
@@ -137,9 +137,8 @@ struct fnat_conn6 {
 	struct in6_addr		end[FNAT_ENDS];
 };
 
-/* A bucket is its first node; bit 0 is the lock of its writers. */
 struct fnat_bucket {
-	unsigned long	head;
+	unsigned long	head;			/* likewise; and its lock */
 };
 
 static inline enum fnat_which fnat_dir_which(const struct fnat_dir *d)

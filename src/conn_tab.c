@@ -2,6 +2,10 @@
 /*
  * The table in which each connection hangs twice. A bucket is a singly linked
  * chain of a node or two, for its writers locked by a bit of its own.
+ *
+ * A link is a direction's address and, in a spare bit, which direction it is:
+ * so the connection's third line can be asked for before the direction's own
+ * has come. Of a million connections neither is in any cache.
  */
 #include <linux/bit_spinlock.h>
 #include <linux/slab.h>
@@ -9,7 +13,9 @@
 #include "conn.h"
 #include "pkt.h"
 
-#define BUCKET_LOCK	0	/* bit of struct fnat_bucket.head */
+/* Bits of a link: */
+#define LINK_LOCK	0	/* of the bucket; in struct fnat_bucket.head */
+#define LINK_S2C	1	/* to dir[FNAT_S2C] of a connection */
 
 int fnat_conn_tab_init(struct fnat_net *fn)
 {
@@ -50,9 +56,24 @@ static struct fnat_bucket *dir_bucket(const struct fnat_net *fn,
 	return bucket(fn, d->saddr, d->daddr, d->ports, d->l3mdev, d->proto);
 }
 
-static struct fnat_dir *first(const struct fnat_bucket *b)
+/* Where a link leads; NULL at the end of the chain. */
+static struct fnat_dir *dir_of(unsigned long link)
 {
-	return (struct fnat_dir *)(READ_ONCE(b->head) & ~BIT(BUCKET_LOCK));
+	return (struct fnat_dir *)(link & ~(BIT(LINK_LOCK) | BIT(LINK_S2C)));
+}
+
+static unsigned long link_to(const struct fnat_dir *d)
+{
+	return (unsigned long)d |
+	       (fnat_dir_which(d) == FNAT_S2C ? BIT(LINK_S2C) : 0);
+}
+
+/* The line that both directions share, of the connection that @link leads to. */
+static void prefetch_shared(unsigned long link)
+{
+	struct fnat_dir *c2s = dir_of(link) - !!(link & BIT(LINK_S2C));
+
+	prefetch(&container_of(c2s, struct fnat_conn, dir[FNAT_C2S])->dest);
 }
 
 /* The part of a key that depends on the family. */
@@ -110,12 +131,12 @@ struct fnat_dir *fnat_conn_find(const struct fnat_pkt *p)
 {
 	const struct ends e = ends_of(p);
 	struct fnat_dir *d;
+	unsigned long link;
 
-	d = first(bucket(p->fn, e.saddr, e.daddr, p->ports, p->l3mdev,
-			 e.proto));
-	for (; d; d = rcu_dereference(d->next)) {
-		/* The third line is wanted if this is it: mostly it is. */
-		prefetch(&fnat_dir_conn(d)->dest);
+	link = READ_ONCE(bucket(p->fn, e.saddr, e.daddr, p->ports, p->l3mdev,
+				e.proto)->head);
+	for (; (d = dir_of(link)); link = READ_ONCE(d->next)) {
+		prefetch_shared(link);
 		if (d->ports == p->ports && d->saddr == e.saddr &&
 		    d->daddr == e.daddr && d->proto == e.proto &&
 		    d->l3mdev == p->l3mdev &&
@@ -139,13 +160,20 @@ void fnat_conn_key6(const struct fnat_net *fn, struct fnat_dir *d, u8 proto)
 static void bucket_lock(struct fnat_bucket *b) __acquires(bitlock)
 {
 	local_bh_disable();
-	bit_spin_lock(BUCKET_LOCK, &b->head);
+	bit_spin_lock(LINK_LOCK, &b->head);
 }
 
 static void bucket_unlock(struct fnat_bucket *b) __releases(bitlock)
 {
-	__bit_spin_unlock(BUCKET_LOCK, &b->head);
+	__bit_spin_unlock(LINK_LOCK, &b->head);
 	local_bh_enable();
+}
+
+/* Lets @at, a bucket's head or a node's next, lead on to @link. */
+static void set_link(unsigned long *at, unsigned long link)
+{
+	/* Keeps the lock bit; pairs with the dependency of readers. */
+	smp_store_release(at, link | (*at & BIT(LINK_LOCK)));
 }
 
 struct fnat_dir *fnat_conn_link(const struct fnat_net *fn, struct fnat_dir *d)
@@ -154,15 +182,12 @@ struct fnat_dir *fnat_conn_link(const struct fnat_net *fn, struct fnat_dir *d)
 	struct fnat_dir *other;
 
 	bucket_lock(b);
-	for (other = first(b); other;
-	     other = rcu_dereference_protected(other->next, true))
+	for (other = dir_of(b->head); other; other = dir_of(other->next))
 		if (fnat_conn_same_key(other, d))
 			break;
 	if (!other) {
-		RCU_INIT_POINTER(d->next, first(b));
-		/* Keeps the lock bit; pairs with the reader's dependency. */
-		smp_store_release(&b->head,
-				  (unsigned long)d | BIT(BUCKET_LOCK));
+		d->next = b->head & ~BIT(LINK_LOCK);
+		set_link(&b->head, link_to(d));
 	}
 	bucket_unlock(b);
 	return other;
@@ -172,20 +197,12 @@ struct fnat_dir *fnat_conn_link(const struct fnat_net *fn, struct fnat_dir *d)
 void fnat_conn_unlink(const struct fnat_net *fn, struct fnat_dir *d)
 {
 	struct fnat_bucket *b = dir_bucket(fn, d);
-	struct fnat_dir *after, *prev;
+	unsigned long *at = &b->head;
 
 	bucket_lock(b);
-	after = rcu_dereference_protected(d->next, true);
-	prev = first(b);
-	if (prev == d) {
-		/* Keeps the lock bit, as in fnat_conn_link(). */
-		smp_store_release(&b->head,
-				  (unsigned long)after | BIT(BUCKET_LOCK));
-	} else {
-		while (rcu_access_pointer(prev->next) != d)
-			prev = rcu_dereference_protected(prev->next, true);
-		rcu_assign_pointer(prev->next, after);
-	}
+	while (dir_of(*at) != d)
+		at = &dir_of(*at)->next;
+	set_link(at, d->next);
 	bucket_unlock(b);
 }
 
@@ -197,9 +214,9 @@ struct fnat_dir *fnat_conn_next(const struct fnat_net *fn, u32 b,
 	/* One-packet connections hang by the server's side only. */
 	if (d && !fnat_conn_hangs(c, FNAT_C2S))
 		d = &c->dir[FNAT_S2C];
-	d = d ? rcu_dereference(d->next) : first(&fn->conn_tab[b]);
+	d = dir_of(d ? READ_ONCE(d->next) : READ_ONCE(fn->conn_tab[b].head));
 	while (d && fnat_dir_which(d) != FNAT_C2S &&
 	       fnat_conn_hangs(fnat_dir_conn(d), FNAT_C2S))
-		d = rcu_dereference(d->next);
+		d = dir_of(READ_ONCE(d->next));
 	return d ? &fnat_dir_conn(d)->dir[FNAT_C2S] : NULL;
 }

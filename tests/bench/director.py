@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The director that gen.c plays clients and servers around.
+"""The director that clients and servers are played around.
 
     sender: v0 ── c0 director s0 ── v1 :sender
 
-What the director sends dies in a counting drop at the egress of c0 or s0, so
-that nobody receives it; clients are 100.64.0.0/10, behind a gateway at c0.
+Between veths gen.c plays them, and what the director sends dies in a counting
+drop at the egress of c0 or s0, so that nobody receives it. Or c0 and s0 are
+devices of kmod/bench_nic.c, which plays clients itself, and there is no sender.
+Clients are 100.64.0.0/10, behind a gateway at c0.
 """
 
 import contextlib
@@ -38,21 +40,45 @@ def modprobe(*words, check=True):
     return lab.sh("modprobe", "-d", os.environ.get("FNAT_MODULES", "/"), *words, check=check)
 
 
-def make(local=1):
-    """Both namespaces, with LOCAL local addresses; what was there is gone."""
-    for ns in ("director", "sender"):
-        lab.sh("ip", "netns", "del", ns, check=False)
-        lab.sh("ip", "netns", "add", ns)
-        lab.sh("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1",
-               "net.ipv6.conf.default.disable_ipv6=1", ns=ns)
-        lab.sh("ip", "-n", ns, "link", "set", "lo", "up")
+def insmod(name, **params):
+    """Insert a module of kmod/ afresh."""
+    lab.sh("rmmod", name, check=False)
+    lab.sh("insmod", lab.MODULE.parent / "kmod" / f"{name}.ko",
+           *(f"{k}={v}" for k, v in params.items()))
+
+
+def veths():
+    """c0 and s0, and at their other ends the namespace of the sender."""
+    namespace("sender")
     for i, dev in enumerate(("c0", "s0")):
         lab.sh("ip", "link", "add", dev, "netns", "director", "address", f"02:00:00:00:00:c{i}",
                "type", "veth", "peer", "name", f"v{i}", "netns", "sender",
                "address", f"02:00:00:00:00:a{i}")
+        lab.sh("ip", "-n", "sender", "link", "set", f"v{i}", "up")
+    nft(TOUCHED)
+
+
+def nics():
+    """c0 and s0, which play and swallow (bench_nic is loaded)."""
+    for dev in ("c0", "s0"):
+        lab.sh("ip", "link", "add", dev, "netns", "director", "type", "bench_nic")
+
+
+def namespace(ns):
+    """A fresh one called NS, in which nothing but us says a word."""
+    lab.sh("ip", "netns", "del", ns, check=False)
+    lab.sh("ip", "netns", "add", ns)
+    lab.sh("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1",
+           "net.ipv6.conf.default.disable_ipv6=1", ns=ns)
+    lab.sh("ip", "-n", ns, "link", "set", "lo", "up")
+
+
+def make(local=1, link=veths):
+    """A director with LOCAL local addresses, its devices by LINK; what was there is gone."""
+    namespace("director")
+    link()
     lines = [f"addr add {a}/32 dev lo" for a in [VIP, *lips(local)]]
     for i, (dev, net) in enumerate((("c0", "100.64.0.0/10"), ("s0", "10.10.0.0/16"))):
-        lab.sh("ip", "-n", "sender", "link", "set", f"v{i}", "up")
         lines += [f"addr add 172.16.{i}.1/24 dev {dev}", f"link set {dev} up",
                   f"neigh add 172.16.{i}.2 lladdr 02:00:00:00:00:a{i} dev {dev} nud permanent",
                   f"route add {net} via 172.16.{i}.2 dev {dev}"]
@@ -60,7 +86,6 @@ def make(local=1):
     lab.sh("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0",
            *(f"net.ipv4.conf.{dev}.{what}=0" for dev in ("c0", "s0")
              for what in ("rp_filter", "send_redirects")), ns="director")
-    nft(TOUCHED)
 
 
 def nft(rules):

@@ -6,6 +6,10 @@ director's netdev ingress: the sender, the veth and the softirq are in both.
 The least of some runs counts, for slabs have moods.
 """
 
+import contextlib
+import pathlib
+import time
+
 import director
 import peers
 from lib import lab
@@ -34,6 +38,7 @@ UNIT = "instructions over a packet dropped at netdev ingress (whose own are in f
 COUNT, TRIES = 2048, 3
 PORTS = 64511                   # of a LIP, 1025 to 65535
 NEW = 2048                      # connections measured at each filling
+IDLE = 20                       # seconds
 LEVELS = (50, 90, 95, 99, 100)
 AFRESH = ("first", "foreign", "synack", f"first-{LEVELS[0]}")  # rows for a fresh director
 LIFE = ("open", "synack", "ack", "request", "response", "fin", "finack", "lastack")
@@ -145,6 +150,28 @@ def super_packet(name):
     return least(sent, "gso")
 
 
+def workers():
+    """Nanoseconds, so instructions, that kernel threads have run so far."""
+    total = 0
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if not path.read_bytes():
+                total += int((path.parent / "schedstat").read_text().split()[0])
+    return total
+
+
+def idle(bits):
+    """A second in which nothing comes, with a table of 2^BITS; others have none."""
+    def measure(name):
+        if name == "ours":
+            peers.clear()
+            peers.ours_setup(1, True, conn_tab_bits=bits)
+        before = workers()
+        time.sleep(IDLE)
+        return (workers() - before) / IDLE
+    return measure
+
+
 def syn_proxy(phase):
     """What a SYN proxy answers, or refuses, before there is a connection."""
     def measure(name):
@@ -184,6 +211,9 @@ def table():
         rows[f"first-{level}"] = Row(
             f"first packet, {level} % of the LIP's ports taken",
             ("nft", "ipvs-snat", "ours"), first_at(level))
+    for bits in (12, 26):
+        rows[f"idle-{bits}"] = Row(f"idle, a table of 2^{bits} buckets", ("ours",), idle(bits),
+                                   "second")
     return rows
 
 

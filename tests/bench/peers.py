@@ -15,8 +15,8 @@ from lib.netlink import Family, attr, be16, ip, nest, number, string, u16, u32
 
 # Of the family IPVS; see include/uapi.
 SET_SERVICE, GET_INFO, SERVICE, FEATURES, SYNPROXY_BIT = 2, 15, 1, 64, 1 << 4
-HOOK = """table ip empty {{ chain pre {{
-    type filter hook prerouting priority -201; policy {0}; }}; }}"""
+HOOK = """table ip empty { chain pre {
+    type filter hook prerouting priority -201; policy drop; }; }"""
 DROP = """table netdev zero { chain ingress {
     type filter hook ingress devices = { c0, s0 } priority 0; policy drop; }; }"""
 NAT = """table ip lb {{
@@ -122,9 +122,9 @@ def ipvs_snat_setup(local, fair):
     conntrack(fair)
 
 
-def ours_setup(local, fair):
-    """This module."""
-    lab.load()
+def ours_setup(local, fair, **params):
+    """This module, loaded with PARAMS."""
+    lab.load(**params)
     for kind in ("-t", "-u"):
         lab.ipvsadm("-A", kind, f"{VIP}:80", "-s", "rr")
         for lip in director.lips(local):
@@ -136,9 +136,8 @@ def ours_setup(local, fair):
 PEERS = {
     "drop": ("dropped at netdev ingress", drop_setup, True),
     "hook-accept": ("an empty PRE_ROUTING hook", lambda local, fair:
-                    director.nft(HOOK.format("accept")), True),
-    "hook-drop": ("dropped at PRE_ROUTING", lambda local, fair:
-                  director.nft(HOOK.format("drop")), True),
+                    director.insmod("bench_hook"), True),
+    "hook-drop": ("dropped at PRE_ROUTING", lambda local, fair: director.nft(HOOK), True),
     "forward": ("plain forwarding", forward_setup, True),
     "flowtable": ("nft flowtable, full NAT", flowtable_setup, True),
     "nft": ("nft dnat + snat", nft_setup, True),
@@ -154,12 +153,12 @@ PEERS = {
 }
 
 
-def set_up(name, local=1, ready=lambda: None):
-    """A fresh director that works the way of NAME, with LOCAL LIPs.
+def set_up(name, local=1, ready=lambda: None, link=director.veths):
+    """A fresh director that works the way of NAME, with LOCAL LIPs and devices by LINK.
 
     READY is called when all is there but what is measured.
     """
-    director.make(local)
+    director.make(local, link)
     clear()
     ready()
     PEERS[name][1](local, PEERS[name][2])
@@ -169,9 +168,10 @@ def clear():
     """No load balancer's module stays; connections of a gone director take time to go."""
     def gone():
         director.modprobe("-qr", "ip_vs_rr", "ip_vs", check=False)
-        lab.sh("rmmod", "ip_vs_fullnat", check=False)
+        for module in ("ip_vs_fullnat", "bench_hook"):
+            lab.sh("rmmod", module, check=False)
         return not any(pathlib.Path(f"/sys/module/{m}").exists()
-                       for m in ("ip_vs", "ip_vs_fullnat"))
+                       for m in ("ip_vs", "ip_vs_fullnat", "bench_hook"))
     lab.wait_until("the modules are gone", gone, 60, 0.2)
 
 

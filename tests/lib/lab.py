@@ -133,7 +133,7 @@ SMALL_TABLE = {"conn_tab_bits": 14}     # for cases that make a namespace each
 def load(**params):
     """Insert the module, if it is not there."""
     if not pathlib.Path("/sys/module/ip_vs_fullnat").exists():
-        sh("modprobe", "nf_defrag_ipv6")
+        sh("modprobe", "-d", os.environ.get("FNAT_MODULES", "/"), "nf_defrag_ipv6")
         sh("insmod", MODULE, *(f"{k}={v}" for k, v in params.items()))
 
 
