@@ -61,9 +61,15 @@ static int replace_set(struct fnat_svc *svc, struct fnat_dest *add,
 	return 0;
 }
 
-static int check_opts(const struct fnat_dest_opts *opts,
+static int check_opts(const struct fnat_svc *svc,
+		      const struct fnat_dest_opts *opts,
 		      struct netlink_ext_ack *ea)
 {
+	if (opts->fwd_method == IP_VS_CONN_F_DROUTE && svc->opts.synproxy) {
+		NL_SET_ERR_MSG(ea,
+			       "The SYN proxy needs a server's answers, which Route (-g) does not bring: use -b or -m");
+		return -EINVAL;
+	}
 	if (opts->weight < 0 || opts->weight > FNAT_WEIGHT_MAX) {
 		NL_SET_ERR_MSG(ea, "A weight is 0 (drain) to 65535");
 		return -ERANGE;
@@ -91,6 +97,17 @@ static bool same_end(const struct fnat_dest *d, const union nf_inet_addr *addr,
 		     __be16 port)
 {
 	return d->port == port && nf_inet_addr_cmp(&d->addr, addr);
+}
+
+bool fnat_dest_has_route(const struct fnat_svc *svc)
+{
+	const struct fnat_dests *set = current_set(svc);
+	u32 i;
+
+	for (i = 0; set && i < set->n; i++)
+		if (set->v[i]->opts.fwd_method == IP_VS_CONN_F_DROUTE)
+			return true;
+	return false;
 }
 
 struct fnat_dest *fnat_dest_find(const struct fnat_svc *svc,
@@ -283,7 +300,7 @@ int fnat_dest_add(struct fnat_svc *svc, const union nf_inet_addr *addr,
 	struct fnat_dest *d;
 	int err;
 
-	err = check_opts(opts, ea);
+	err = check_opts(svc, opts, ea);
 	if (err)
 		return err;
 	if (fnat_dest_find(svc, addr, port))
@@ -318,7 +335,7 @@ int fnat_dest_edit(struct fnat_svc *svc, const union nf_inet_addr *addr,
 
 	if (!d)
 		return -ENOENT;
-	err = check_opts(opts, ea) ?: watch(d, opts->fwd_method);
+	err = check_opts(svc, opts, ea) ?: watch(d, opts->fwd_method);
 	if (err)
 		return err;
 	old = d->opts;

@@ -87,6 +87,9 @@ int fnat_dest_reschedule(struct fnat_svc *svc);
 /* Takes every dest off @svc, which no packet finds any more. */
 void fnat_dest_flush(struct fnat_svc *svc);
 
+/* Whether packets to one of them may take Route. Caller holds fn->cfg. */
+bool fnat_dest_has_route(const struct fnat_svc *svc);
+
 /* Borrowed until fn->cfg, which the caller holds, is let go; or NULL. */
 struct fnat_dest *fnat_dest_find(const struct fnat_svc *svc,
 				 const union nf_inet_addr *addr, __be16 port);

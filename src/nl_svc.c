@@ -173,7 +173,7 @@ static int parse_synproxy(const struct fnat_svc_key *key, u32 mode,
 		return 0;
 	}
 	if (mode == FNAT_SYNPROXY_AUTO)
-		NL_SET_ERR_MSG(ea, "The SYN proxy cannot be automatic yet: give 1, or 0");
+		NL_SET_ERR_MSG(ea, "The SYN proxy cannot be automatic yet: enable it, or disable it");
 	else
 		NL_SET_ERR_MSG(ea, "A SYN proxy is off (0) or on (1)");
 	return -EINVAL;
@@ -262,6 +262,18 @@ int fnat_nl_new_svc(struct sk_buff *skb, struct genl_info *info)
 	return err;
 }
 
+/* Whether the dests of @svc leave it the choice of @opts. Caller holds fn->cfg. */
+static int check_dests(const struct fnat_svc *svc,
+		       const struct fnat_svc_opts *opts,
+		       struct netlink_ext_ack *ea)
+{
+	if (!opts->synproxy || !fnat_dest_has_route(svc))
+		return 0;
+	NL_SET_ERR_MSG(ea,
+		       "The SYN proxy needs servers' answers, which Route (-g) does not bring: the service has such a server");
+	return -EINVAL;
+}
+
 int fnat_nl_set_svc(struct sk_buff *skb, struct genl_info *info)
 {
 	struct nlattr *tb[FNAT_SVC_ATTR_MAX + 1];
@@ -281,6 +293,7 @@ int fnat_nl_set_svc(struct sk_buff *skb, struct genl_info *info)
 	if (svc) {
 		opts = svc->opts;
 		err = parse_opts(&key, tb, &opts, info->extack) ?:
+		      check_dests(svc, &opts, info->extack) ?:
 		      fnat_svc_edit(svc, &opts);
 	}
 	mutex_unlock(&fn->cfg);

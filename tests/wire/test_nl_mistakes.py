@@ -40,8 +40,9 @@ def services():
         yield new(f"persistent for {seconds} s", EINVAL, "1 to 2147483",
                   flags=u32(1) + u32(-1), timeout=u32(seconds))
     yield new("one packet of tcp", EINVAL, "UDP", flags=u32(4) + u32(-1))
-    for mode in (1, 2, 3):
-        yield new(f"synproxy {mode}", EOPNOTSUPP, "not available yet", synproxy=u32(mode))
+    yield new("synproxy 2", EINVAL, "automatic", synproxy=u32(2))
+    yield new("synproxy 3", EINVAL, "off", synproxy=u32(3))
+    yield new("synproxy of udp", EINVAL, "no SYN", proto=u16(17), synproxy=u32(1))
     yield new("established timeout", EINVAL, "2147483", est_timeout=u32(2147484))
     yield new("engine", EOPNOTSUPP, "engine", pe=string("sip"))
     yield new("scheduler", ENOENT, "wlc", sched=string("maglev"))
@@ -55,7 +56,7 @@ def services():
         yield new(f"vip {addr}", EINVAL, "unicast", addr=ip(addr))
     yield new("vip is a lip", EBUSY, "is a LIP", addr=ip(LIPS[0]))
     yield "set persistent for 0 s", SET_SERVICE, service(flags=u32(1) + u32(-1)), EINVAL, "1 to"
-    yield "set synproxy", SET_SERVICE, service(synproxy=u32(1)), EOPNOTSUPP, "not available"
+    yield "set synproxy", SET_SERVICE, service(synproxy=u32(3)), EINVAL, "off"
     for name in [*KEY, *OPTIONS]:
         yield new(f"without {name}", EINVAL, "", **{name: None})
         yield f"set without {name}", SET_SERVICE, service(**{name: None}), EINVAL, ""
