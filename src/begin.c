@@ -159,10 +159,14 @@ static unsigned int stray(const struct fnat_pkt *p, const struct fnat_svc *svc)
 	return fnat_drop(p, FNAT_EV_STRAY);
 }
 
-/* What keeps @p, which opens a connection, from it; FNAT_EV_MAX: nothing. */
-static enum fnat_event objection(const struct fnat_pkt *p)
+/*
+ * What keeps @p from opening a connection, or from being answered with a cookie;
+ * FNAT_EV_MAX: nothing. A cookie goes back to the neighbour that asked for it, so
+ * routes are asked about its source only when it comes back.
+ */
+static enum fnat_event objection(const struct fnat_pkt *p, bool cookie)
 {
-	if (fnat_pkt_source_forged(p))
+	if (cookie ? fnat_pkt_source_absurd(p) : fnat_pkt_source_forged(p))
 		return FNAT_DROP_SOURCE;
 	if (p->proto == IPPROTO_TCP && !fnat_pkt_intact(p))
 		return FNAT_DROP_CORRUPT;
@@ -184,7 +188,7 @@ static struct fnat_dir *guarded(const struct fnat_pkt *p, struct fnat_svc *svc,
 	struct fnat_dir *d;
 
 	if (opens(p)) {
-		why = objection(p);
+		why = objection(p, true);
 		*verdict = why == FNAT_EV_MAX ? fnat_synproxy_answer(p, svc) :
 						fnat_drop(p, why);
 		return NULL;
@@ -194,7 +198,7 @@ static struct fnat_dir *guarded(const struct fnat_pkt *p, struct fnat_svc *svc,
 		return NULL;
 	}
 	why = !p->seg_len && READ_ONCE(p->fn->tune.defer) ? FNAT_DROP_NULL_ACK :
-							    objection(p);
+							    objection(p, false);
 	if (why != FNAT_EV_MAX) {
 		*verdict = fnat_drop(p, why);
 		return NULL;
@@ -223,7 +227,7 @@ struct fnat_dir *fnat_begin(const struct fnat_pkt *p, struct fnat_svc *svc,
 		*verdict = stray(p, svc);
 		return NULL;
 	}
-	why = objection(p);
+	why = objection(p, false);
 	if (why != FNAT_EV_MAX) {
 		*verdict = fnat_drop(p, why);
 		return NULL;

@@ -267,16 +267,18 @@ bool fnat_pkt_timestamp(const struct fnat_pkt *p, u32 *val)
 				     p->thlen - sizeof(*th), val);
 }
 
+bool fnat_pkt_source_absurd(const struct fnat_pkt *p)
+{
+	/* Not if the host itself sends it. */
+	return p->in && (fnat_addr_unusable(p->af, &p->saddr) ||
+			 fnat_addr_loopback(p->af, &p->saddr) ||
+			 fnat_addrset_has_any(&p->fn->addrs, p->af, &p->saddr));
+}
+
 bool fnat_pkt_source_forged(const struct fnat_pkt *p)
 {
-	/* The host itself sends it. */
-	if (!p->in)
-		return false;
-	if (fnat_addr_unusable(p->af, &p->saddr) ||
-	    fnat_addr_loopback(p->af, &p->saddr))
-		return true;
-	if (fnat_addrset_has_any(&p->fn->addrs, p->af, &p->saddr))
-		return true;
+	if (fnat_pkt_source_absurd(p) || !p->in)
+		return p->in;
 	/* Directed broadcast; or the host's own, unless it really is the host. */
 	if (p->af == AF_INET6)
 		return !(p->in->flags & IFF_LOOPBACK) &&

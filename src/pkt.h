@@ -81,7 +81,11 @@ bool fnat_pkt_intact(const struct fnat_pkt *p);
 /* The timestamp that @p, of TCP, carries, in *@val. Whether it does. */
 bool fnat_pkt_timestamp(const struct fnat_pkt *p, u32 *val);
 
-/* Whether @p carries a source address that no client and no server may have. */
+/*
+ * Whether @p carries a source address that no client and no server may have; and
+ * the same as far as can be told without asking the routes.
+ */
+bool fnat_pkt_source_absurd(const struct fnat_pkt *p);
 bool fnat_pkt_source_forged(const struct fnat_pkt *p);
 
 static inline struct tcphdr *fnat_pkt_tcp(const struct fnat_pkt *p)

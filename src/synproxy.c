@@ -49,6 +49,7 @@ static int change_key(struct fnat_net *fn, const siphash_key_t *key, bool given)
 		return -ENOMEM;
 	was = keys_of(fn);
 	keys->now = *key;
+	keys->has_old = was;
 	keys->old = was ? was->now : *key;
 	keys->since = window_now();
 	keys->given = given;
@@ -227,7 +228,7 @@ static u64 seal_of(const struct fnat_pkt *p, const struct fnat_svc *svc,
 /* Whether there may be cookies about that the old key has sealed. */
 static bool has_old(const struct fnat_cookie_keys *keys, u32 now)
 {
-	return now - keys->since <= 1;
+	return keys->has_old && now - keys->since <= 1;
 }
 
 static bool is_sealed(const struct fnat_pkt *p, const struct fnat_svc *svc,

@@ -28,6 +28,7 @@ struct fnat_dest;
 struct fnat_cookie_keys {
 	siphash_key_t	now;
 	siphash_key_t	old;	/* accepted while cookies of it may be about */
+	bool		has_old;
 	u32		since;	/* window in which @now was set */
 	bool		given;	/* by hand: it does not change by itself */
 	struct rcu_head	rcu;

@@ -95,15 +95,40 @@ bool fnat_tcpopt_shift_timestamp(u8 *opt, unsigned int len, u32 val, u32 ecr)
 	return true;
 }
 
+static void note_offer(const u8 *o, u8 n, struct fnat_tcpopt_offer *offer)
+{
+	if (o[0] == OPT_MSS && n == LEN_MSS)
+		offer->mss = o[2] << 8 | o[3];
+	else if (o[0] == OPT_WSCALE && n == LEN_WSCALE)
+		offer->wscale = o[2] > FNAT_TCPOPT_WSCALE_MAX ?
+				FNAT_TCPOPT_WSCALE_MAX : o[2];
+	else if (o[0] == OPT_SACK_PERM && n == LEN_SACK_PERM)
+		offer->sack = true;
+}
+
 void fnat_tcpopt_read(const u8 *opt, unsigned int len,
 		      struct fnat_tcpopt_offer *offer)
 {
-	u8 n;
-	const u8 *o = find((u8 *)opt, len, OPT_MSS, LEN_MSS, &n);
+	unsigned int i = 0;
 
-	offer->mss = o && n == LEN_MSS ? o[2] << 8 | o[3] : 0;
-	offer->wscale = fnat_tcpopt_wscale(opt, len);
-	offer->sack = find((u8 *)opt, len, OPT_SACK_PERM, LEN_SACK_PERM, &n);
+	offer->mss = 0;
+	offer->wscale = -1;
+	offer->sack = false;
+	while (i < len && opt[i] != OPT_EOL) {
+		u8 n;
+
+		if (opt[i] == OPT_NOP) {
+			i++;
+			continue;
+		}
+		if (i + 1 >= len)
+			break;
+		n = opt[i + 1];
+		if (n < 2 || n > len - i)
+			break;
+		note_offer(opt + i, n, offer);
+		i += n;
+	}
 }
 
 unsigned int fnat_tcpopt_write(u8 *opt, const struct fnat_tcpopt_offer *offer)

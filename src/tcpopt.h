@@ -21,7 +21,7 @@ struct fnat_tcpopt_offer {
 	bool	sack;
 };
 
-/* Reads what a SYN offers; of what it says twice, the first. */
+/* Reads what a SYN offers; of what it says twice, the last. */
 void fnat_tcpopt_read(const u8 *opt, unsigned int len,
 		      struct fnat_tcpopt_offer *offer);
 
