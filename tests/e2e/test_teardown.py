@@ -4,6 +4,7 @@
 import contextlib
 import pathlib
 import subprocess
+import time
 
 import pytest
 
@@ -102,11 +103,29 @@ def test_services_changed_under_traffic(web):
         "curl", "-s", "--max-time", "2", f"http://{VIP}/", ns="client", check=False).stdout)
 
 
-@pytest.mark.parametrize("with_listing", [False, True])
-def test_namespace_removed_under_traffic(module, with_listing):
-    """A director of its own, deleted as a whole while packets pass."""
-    lab.sh("ip", "netns", "add", "doomed")
-    lab.sh("ip", "netns", "add", "sender")
+MANY = 100_000
+
+# Datagrams of four clients, from 16,000 ports each, over and over.
+FLOOD = """
+import contextlib, socket, struct, sys
+first, vip = int(sys.argv[1]), socket.inet_aton(sys.argv[2])
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+while True:
+    for client in range(first, first + 4):
+        head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 29, 0, 0, 64, 17, 0,
+                           bytes([192, 0, 2, client]), vip)
+        for port in range(1024, 17024):
+            with contextlib.suppress(OSError):
+                s.sendto(head + struct.pack("!HHHHB", port, 9, 9, 0, 0), (sys.argv[2], 0))
+"""
+
+
+@contextlib.contextmanager
+def flooded(connections):
+    """A director of its own, "doomed", with so many connections, and packets from two CPUs."""
+    floods = []
+    for ns in ("doomed", "sender"):
+        lab.sh("ip", "netns", "add", ns)
     try:
         lab.sh("ip", "link", "add", "eth0", "netns", "sender", "type", "veth",
                "peer", "name", "eth0", "netns", "doomed")
@@ -115,36 +134,63 @@ def test_namespace_removed_under_traffic(module, with_listing):
             lab.sh("ip", "-n", ns, "link", "set", "eth0", "up")
         lab.sh("ip", "-n", "sender", "route", "add", "198.51.100.0/24", "via", "192.0.2.1")
         lab.ipvsadm("-A", "-u", f"{VIP}:9", "-s", "rr", ns="doomed")
-        lab.ipvsadm("-P", "-u", f"{VIP}:9", "-z", "10.99.0.1", ns="doomed")
+        lab.ipvsadm("-P", "-u", f"{VIP}:9", "-z", LIPS, ns="doomed")
         lab.ipvsadm("-a", "-u", f"{VIP}:9", "-r", "192.0.2.10:9", "-b", ns="doomed")
-        flood = lab.spawn("/usr/bin/python3", "-c", FLOOD, VIP, ns="sender")
-        lab.wait_until("connections are there", lambda: len(lab.conns("doomed")) > 500)
+        floods = [lab.spawn("taskset", "-c", cpu, "/usr/bin/python3", "-c", FLOOD, 20 + 4 * cpu,
+                            VIP, ns="sender") for cpu in (0, 1)]
+        lab.wait_until("connections are there", lambda: sum(
+            active for _, active, _ in lab.dests("doomed").values()) >= connections, 300, 0.5)
+        yield
+    finally:
+        for flood in floods:
+            flood.terminate()
+            flood.wait()
+        for ns in ("sender", "doomed"):
+            lab.sh("ip", "netns", "del", ns, check=False)
+
+
+def remove_namespace():
+    """It goes, and with it the device whose peer the sender has."""
+    lab.sh("ip", "netns", "del", "doomed")
+    lab.wait_until("the namespace is gone", lambda: lab.sh(
+        "ip", "link", "show", "eth0", ns="sender", check=False).returncode, 60)
+
+
+@pytest.mark.parametrize("with_listing", [False, True])
+def test_namespace_removed_under_traffic(module, with_listing):
+    """A director of its own, deleted as a whole while packets pass."""
+    with flooded(500):
         if with_listing:
             # An open file holds the namespace until it is read to its end.
             lister = lab.spawn("cat", "/proc/net/ip_vs_conn", ns="doomed")
             lab.wait_until("cat is inside", lambda: lister.poll() is not None or "cat" in
                            pathlib.Path(f"/proc/{lister.pid}/comm").read_text())
-        lab.sh("ip", "netns", "del", "doomed")
+        remove_namespace()
         if with_listing:
             assert lister.wait(60) == 0
-        lab.wait_until("the namespace is gone", lambda: lab.sh(
-            "ip", "link", "show", "eth0", ns="sender", check=False).returncode)
-        flood.terminate()
-        flood.wait()
-    finally:
-        lab.sh("ip", "netns", "del", "sender", check=False)
-        lab.sh("ip", "netns", "del", "doomed", check=False)
 
 
-FLOOD = """
-import socket, sys
-while True:
-    for port in range(1024, 60000):
-        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        try:
-            s.bind(("", port))
-            s.sendto(b"x", (sys.argv[1], 9))
-        except OSError:
-            pass
-        s.close()
-"""
+def held():
+    """Connections that are in memory, whoever holds them; None: there is no place for any."""
+    slab = pathlib.Path("/sys/kernel/slab/fnat_conn")
+    if not slab.exists():
+        return None
+    (slab / "shrink").write_text("1")           # those that are free on some CPU are none
+    return int((slab / "objects").read_text().split()[0])
+
+
+@pytest.mark.parametrize("remove", [remove_namespace, lab.unload], ids=["namespace", "module"])
+def test_many_connections_end_under_traffic(module, remove):
+    """It takes no time to speak of, and their memory is given back."""
+    with flooded(MANY):
+        before = held()
+        assert before >= MANY
+        began = time.monotonic()
+        remove()
+        took = time.monotonic() - began
+        lab.wait_until("their memory is free", lambda: not held(), 60)
+        lab.figure(f"teardown: {before} connections under traffic, by {remove.__name__}:"
+                   f" {took:.1f} s")
+    lab.load()
+    with flooded(500):
+        pass
