@@ -162,3 +162,20 @@ def test_server_on_the_director_itself(director, method, vip, own):
         server.terminate()
         server.wait()
         ips("director", f"addr del {bare}/{128 if ':' in bare else 32} dev lo")
+
+
+def test_keepalived_says_nat_and_dr(director, tmp_path):
+    """Its words for Masq and Route; fullnat_masq is off."""
+    conf = tmp_path / "conf"
+    conf.write_text("".join(
+        f"virtual_server {VIP} {port} {{\n lvs_sched rr\n lvs_method {method}\n protocol TCP\n"
+        f" real_server {RS1} {port} {{\n weight 2\n }}\n}}\n"
+        for port, method in ((80, "NAT"), (81, "DR"))))
+    run = lab.spawn("keepalived", "-C", "-n", "-l", "-f", conf, "-p", tmp_path / "pid",
+                    "-c", tmp_path / "checkers", ns="director")
+    try:
+        for word in ("80 +Masq +2 ", "81 +Route +2 "):
+            lab.wait_until(word, lambda: re.search(word, lab.ipvsadm("-Ln").stdout), 20)
+    finally:
+        run.terminate()
+        run.wait(30)

@@ -32,5 +32,6 @@ def test_ipvs_sh(module, tools, tmp_path, mode):
     assert f"test_{mode}()" in functions and f"test_{mode}\n" in main
     script = tmp_path / "ipvs.sh"
     script.write_text(f"{functions}\ntrap cleanup EXIT\ncleanup\nsetup\ntest_{mode}\n")
-    done = lab.sh(f"PATH={tools}:$PATH sh {script}", check=False)
+    # It waits for its server without end if nothing arrives there.
+    done = lab.sh(f"PATH={tools}:$PATH timeout {30 * lab.SLOW} sh -x {script}", check=False)
     assert not done.returncode, done.stdout + done.stderr
