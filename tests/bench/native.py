@@ -4,7 +4,6 @@
 import os
 import pathlib
 import re
-import time
 
 import director
 import peers
@@ -24,6 +23,7 @@ ours has its default, 2^22) unless a column says defaults. The kernel's memory l
 the host, as its own does on real hardware, but what is vmalloc()ed, as large tables are, has pages
 of 4 KiB; and it has no second CPU, so that atomic operations are cheaper than they are."""
 UNIT = "what each row says"
+APART = True                    # each column has a machine of its own, with all of its memory
 SIZES = (1, 1000, 100_000, 1_000_000, 4_000_000)
 WORDS = {1: "1", 1000: "1k", 100_000: "100k", 1_000_000: "1M", 4_000_000: "4M"}
 LIPS = 80
@@ -72,15 +72,6 @@ def free():
     return int(re.search(r"MemFree:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text())[1]) << 10
 
 
-def settled():
-    """The same, when it has stopped growing: what a gone director had is freed late."""
-    was = 0
-    while (now := free()) > was + (1 << 20):
-        was = now
-        time.sleep(1)
-    return now
-
-
 def slabs(live):
     """What slabs hold LIVE objects or more: names, and bytes of each."""
     rows = [r.split() for r in pathlib.Path("/proc/slabinfo").read_text().splitlines()[2:]]
@@ -123,7 +114,7 @@ def sizes(name, rows, tell):
     last = max((n for n in SIZES for kind in ("pps", "cps", "bytes")
                 if f"{kind}-{WORDS[n]}" in rows), default=0)
     before = [0]
-    peers.set_up(name, LIPS, lambda: before.__setitem__(0, settled()), director.nics)
+    peers.set_up(name, LIPS, lambda: before.__setitem__(0, free()), director.nics)
     done = 0
     for size in (n for n in SIZES if n <= last):
         word = WORDS[size]

@@ -21,6 +21,7 @@ trunk. Clients and the packets that come from them are on one CPU, servers and t
 (taskset, RPS). wrk with 50 connections and Connection: close; iperf3 with four, to one server.
 The best of three runs."""
 UNIT = "what each row says"
+APART = False                   # whether each column has a machine of its own
 COLUMNS = ("flowtable", "nft", "ipvs-snat", "haproxy", "nginx", "ours")
 SECONDS, TRIES = 4, 3
 PICTURES = (
