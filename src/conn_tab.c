@@ -17,10 +17,47 @@
 #define LINK_LOCK	0	/* of the bucket; in struct fnat_bucket.head */
 #define LINK_S2C	1	/* to dir[FNAT_S2C] of a connection */
 
+/*
+ * The table comes in chunks that memory has in one piece, so that they lie in
+ * the direct map, whose pages are large. Of a table from vmalloc() all pages
+ * are small if one large one was not to be had, and then a bucket that is in
+ * no cache costs the way to its page as well.
+ */
+#define CHUNK_BITS	(KMALLOC_SHIFT_MAX - ilog2(sizeof(struct fnat_bucket)))
+
+static u32 chunks(void)
+{
+	return DIV_ROUND_UP(1U << fnat_conn_tab_bits, 1U << CHUNK_BITS);
+}
+
+static void tab_free(struct fnat_bucket **tab)
+{
+	u32 i;
+
+	for (i = 0; tab && i < chunks(); i++)
+		kvfree(tab[i]);
+	kfree(tab);
+}
+
+static struct fnat_bucket **tab_alloc(void)
+{
+	struct fnat_bucket **tab = kcalloc(chunks(), sizeof(*tab), GFP_KERNEL);
+	u32 i;
+
+	for (i = 0; tab && i < chunks(); i++) {
+		tab[i] = kvcalloc((1U << fnat_conn_tab_bits) / chunks(),
+				  sizeof(**tab), GFP_KERNEL);
+		if (!tab[i]) {
+			tab_free(tab);
+			return NULL;
+		}
+	}
+	return tab;
+}
+
 int fnat_conn_tab_init(struct fnat_net *fn)
 {
-	struct fnat_bucket *tab = kvcalloc(1UL << fnat_conn_tab_bits,
-					   sizeof(*tab), GFP_KERNEL);
+	struct fnat_bucket **tab = tab_alloc();
 
 	if (!tab)
 		return -ENOMEM;
@@ -34,8 +71,13 @@ int fnat_conn_tab_init(struct fnat_net *fn)
 
 void fnat_conn_tab_exit(struct fnat_net *fn)
 {
-	kvfree(fn->conn_tab);
+	tab_free(fn->conn_tab);
 	fn->conn_tab = NULL;
+}
+
+static struct fnat_bucket *bucket_at(const struct fnat_net *fn, u32 b)
+{
+	return &fn->conn_tab[b >> CHUNK_BITS][b & (BIT(CHUNK_BITS) - 1)];
 }
 
 /* Keyed, or clients could choose ports that fall into one bucket. */
@@ -47,7 +89,7 @@ static struct fnat_bucket *bucket(const struct fnat_net *fn, __be32 saddr,
 			      (__force u32)ports, l3mdev ^ (u32)proto << 24,
 			      &fn->conn_key);
 
-	return &fn->conn_tab[h & fn->conn_mask];
+	return bucket_at(fn, h & fn->conn_mask);
 }
 
 static struct fnat_bucket *dir_bucket(const struct fnat_net *fn,
@@ -214,7 +256,7 @@ struct fnat_dir *fnat_conn_next(const struct fnat_net *fn, u32 b,
 	/* One-packet connections hang by the server's side only. */
 	if (d && !fnat_conn_hangs(c, FNAT_C2S))
 		d = &c->dir[FNAT_S2C];
-	d = dir_of(d ? READ_ONCE(d->next) : READ_ONCE(fn->conn_tab[b].head));
+	d = dir_of(d ? READ_ONCE(d->next) : READ_ONCE(bucket_at(fn, b)->head));
 	while (d && fnat_dir_which(d) != FNAT_C2S &&
 	       fnat_conn_hangs(fnat_dir_conn(d), FNAT_C2S))
 		d = dir_of(READ_ONCE(d->next));

@@ -105,7 +105,7 @@ struct fnat_net {
 	struct net		*net;
 
 	/* Read by every packet; fixed while hooks are up. */
-	struct fnat_bucket	*conn_tab;
+	struct fnat_bucket	**conn_tab;	/* in chunks */
 	u32			conn_mask;
 	hsiphash_key_t		conn_key;
 	siphash_key_t		ends_key;	/* of IPv6 addresses */
