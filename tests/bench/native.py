@@ -20,8 +20,9 @@ second are first packets alone, from the size before to this one. Memory is all 
 has less than before the load balancer was set up, over the number of connections: objects, tables,
 port maps. There are 80 LIPs and one server, and tables of 2^20 entries (the most that IPVS takes;
 ours has its default, 2^22) unless a column says defaults. The kernel's memory lies in huge pages of
-the host, as its own does on real hardware, but what is vmalloc()ed, as large tables are, has pages
-of 4 KiB; and it has no second CPU, so that atomic operations are cheaper than they are."""
+the host, as its own does on real hardware, but what is vmalloc()ed, as the peers' large tables are,
+has pages of 4 KiB; and it has no second CPU, so that atomic operations are cheaper than they are.
+Two rows say what a read costs that misses every cache, of either kind of memory."""
 UNIT = "what each row says"
 APART = True                    # each column has a machine of its own, with all of its memory
 SIZES = (1, 1000, 100_000, 1_000_000, 4_000_000)
