@@ -161,14 +161,14 @@ static unsigned int stray(const struct fnat_pkt *p, const struct fnat_svc *svc)
 
 /*
  * What keeps @p from opening a connection, or from being answered with a cookie;
- * FNAT_EV_MAX: nothing. A cookie goes back to the neighbour that asked for it, so
- * routes are asked about its source only when it comes back.
+ * FNAT_EV_MAX: nothing. A cookie changes nothing and goes back to the neighbour that
+ * asked for it, so it is when it comes back that checksum and source are looked at.
  */
 static enum fnat_event objection(const struct fnat_pkt *p, bool cookie)
 {
 	if (cookie ? fnat_pkt_source_absurd(p) : fnat_pkt_source_forged(p))
 		return FNAT_DROP_SOURCE;
-	if (p->proto == IPPROTO_TCP && !fnat_pkt_intact(p))
+	if (!cookie && p->proto == IPPROTO_TCP && !fnat_pkt_intact(p))
 		return FNAT_DROP_CORRUPT;
 	if (fnat_defence_thins(p->fn))
 		return FNAT_DROP_PACKET;

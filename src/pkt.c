@@ -267,12 +267,20 @@ bool fnat_pkt_timestamp(const struct fnat_pkt *p, u32 *val)
 				     p->thlen - sizeof(*th), val);
 }
 
+static bool is_ours(const struct fnat_net *fn, u16 af,
+		    const union nf_inet_addr *addr)
+{
+	if (af == AF_INET && likely(!fnat_addrset_maybe4(&fn->addrs, addr->ip)))
+		return false;
+	return fnat_addrset_has_any(&fn->addrs, af, addr);
+}
+
 bool fnat_pkt_source_absurd(const struct fnat_pkt *p)
 {
 	/* Not if the host itself sends it. */
 	return p->in && (fnat_addr_unusable(p->af, &p->saddr) ||
 			 fnat_addr_loopback(p->af, &p->saddr) ||
-			 fnat_addrset_has_any(&p->fn->addrs, p->af, &p->saddr));
+			 is_ours(p->fn, p->af, &p->saddr));
 }
 
 bool fnat_pkt_source_forged(const struct fnat_pkt *p)

@@ -95,7 +95,7 @@ bool fnat_tcpopt_shift_timestamp(u8 *opt, unsigned int len, u32 val, u32 ecr)
 	return true;
 }
 
-static void note_offer(const u8 *o, u8 n, struct fnat_tcpopt_offer *offer)
+static inline void note_offer(const u8 *o, u8 n, struct fnat_tcpopt_offer *offer)
 {
 	if (o[0] == OPT_MSS && n == LEN_MSS)
 		offer->mss = o[2] << 8 | o[3];
