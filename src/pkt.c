@@ -183,6 +183,13 @@ bool fnat_pkt_for_host(struct sk_buff *skb)
 	return skb->pkt_type == PACKET_HOST && !is_on_bridge(skb);
 }
 
+static u32 vrf_of(const struct net_device *dev)
+{
+	if (likely(!dev || (!netif_is_l3_slave(dev) && !netif_is_l3_master(dev))))
+		return 0;
+	return l3mdev_master_ifindex_rcu(dev);
+}
+
 bool fnat_pkt_parse(struct fnat_pkt *p, struct fnat_net *fn,
 		    struct sk_buff *skb, const struct nf_hook_state *state)
 {
@@ -193,7 +200,7 @@ bool fnat_pkt_parse(struct fnat_pkt *p, struct fnat_net *fn,
 	p->fn = fn;
 	p->in = state->in;
 	p->hook = state;
-	p->l3mdev = l3mdev_master_ifindex_rcu(state->in);
+	p->l3mdev = vrf_of(state->in);
 	p->nhoff = skb_network_offset(skb);
 	if (!(state->pf == NFPROTO_IPV4 ? parse_ip4(p) : parse_ip6(p)))
 		return false;
@@ -267,20 +274,12 @@ bool fnat_pkt_timestamp(const struct fnat_pkt *p, u32 *val)
 				     p->thlen - sizeof(*th), val);
 }
 
-static bool is_ours(const struct fnat_net *fn, u16 af,
-		    const union nf_inet_addr *addr)
-{
-	if (af == AF_INET && likely(!fnat_addrset_maybe4(&fn->addrs, addr->ip)))
-		return false;
-	return fnat_addrset_has_any(&fn->addrs, af, addr);
-}
-
 bool fnat_pkt_source_absurd(const struct fnat_pkt *p)
 {
 	/* Not if the host itself sends it. */
 	return p->in && (fnat_addr_unusable(p->af, &p->saddr) ||
 			 fnat_addr_loopback(p->af, &p->saddr) ||
-			 is_ours(p->fn, p->af, &p->saddr));
+			 fnat_addrset_has_any(&p->fn->addrs, p->af, &p->saddr));
 }
 
 bool fnat_pkt_source_forged(const struct fnat_pkt *p)

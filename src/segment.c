@@ -57,7 +57,7 @@ static struct dst_entry *route(const struct envelope *e)
 
 static void put_ip4(struct sk_buff *skb, const struct envelope *e, u8 ttl)
 {
-	struct iphdr *iph = skb_put_zero(skb, sizeof(*iph));
+	struct iphdr *iph = __skb_put_zero(skb, sizeof(*iph));
 
 	skb->protocol = htons(ETH_P_IP);
 	iph->version = 4;
@@ -71,7 +71,7 @@ static void put_ip4(struct sk_buff *skb, const struct envelope *e, u8 ttl)
 
 static void put_ip6(struct sk_buff *skb, const struct envelope *e, u8 ttl)
 {
-	struct ipv6hdr *ip6h = skb_put_zero(skb, sizeof(*ip6h));
+	struct ipv6hdr *ip6h = __skb_put_zero(skb, sizeof(*ip6h));
 
 	skb->protocol = htons(ETH_P_IPV6);
 	ip6h->version = 6;
@@ -143,7 +143,7 @@ static void put_tcp(struct sk_buff *skb, const struct envelope *e,
 		    const struct fnat_segment *s)
 {
 	unsigned int len = sizeof(struct tcphdr) + s->optlen;
-	struct tcphdr *th = skb_put(skb, len);
+	struct tcphdr *th = __skb_put(skb, len);
 
 	memset(th, 0, sizeof(*th));
 	*(__be32 *)th = s->ports;
@@ -191,7 +191,7 @@ static int rewrite(struct sk_buff *skb, const struct fnat_pkt *p,
 	if (skb_ensure_writable(skb, p->thoff + sizeof(struct tcphdr)))
 		return -ENOMEM;
 	/* IP options and extension headers stay behind. */
-	skb_pull(skb, p->thoff - iplen);
+	__skb_pull(skb, p->thoff - iplen);
 	if (pskb_trim(skb, 0) ||
 	    (unlikely(skb_tailroom(skb) < iplen + room) &&
 	     pskb_expand_head(skb, 0, iplen + room, GFP_ATOMIC)))
@@ -240,7 +240,7 @@ unsigned int fnat_segment_reply(const struct fnat_pkt *p,
 	if (rewrite(skb, p, &e, s, ttl))
 		return fnat_drop(p, FNAT_DROP_MEMORY);
 	forget_way_in(skb);
-	eth = skb_push(skb, ETH_HLEN);
+	eth = __skb_push(skb, ETH_HLEN);
 	skb_reset_mac_header(skb);
 	ether_addr_copy(eth->h_dest, was.h_source);
 	ether_addr_copy(eth->h_source, was.h_dest);

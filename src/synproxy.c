@@ -64,9 +64,9 @@ int fnat_synproxy_set_key(struct fnat_net *fn, const siphash_key_t *key)
 	return change_key(fn, key, true);
 }
 
-static bool is_worn(const struct fnat_cookie_keys *keys)
+static bool is_worn(const struct fnat_cookie_keys *keys, u32 now)
 {
-	return !keys->given && window_now() - keys->since >= KEY_WINDOWS;
+	return !keys->given && now - keys->since >= KEY_WINDOWS;
 }
 
 static void new_key(struct work_struct *work)
@@ -75,7 +75,7 @@ static void new_key(struct work_struct *work)
 	siphash_key_t key;
 
 	mutex_lock(&fn->cfg);
-	if (is_worn(keys_of(fn))) {
+	if (is_worn(keys_of(fn), window_now())) {
 		get_random_bytes(&key, sizeof(key));
 		/* Without memory the old one seals until the next SYN asks. */
 		change_key(fn, &key, false);
@@ -198,10 +198,10 @@ static void agree(const struct fnat_svc *svc, struct fnat_tcpopt_offer *client,
  * Keyed hash over all that an ACK must have right: the flow, the client's number,
  * the service where its address does not name it, and the time.
  */
-static u64 seal_of(const struct fnat_pkt *p, const struct fnat_svc *svc,
-		   u32 isn, u32 window, const siphash_key_t *key)
+static u64 seal6(const struct fnat_pkt *p, const struct fnat_svc *svc, u32 isn,
+		 u32 window, const siphash_key_t *key)
 {
-	struct {
+	const struct {
 		struct in6_addr	saddr;
 		struct in6_addr	daddr;
 		__be32		ports;
@@ -209,20 +209,26 @@ static u64 seal_of(const struct fnat_pkt *p, const struct fnat_svc *svc,
 		u32		window;
 		u32		fwmark;
 	} __aligned(SIPHASH_ALIGNMENT) said = {
+		.saddr	= p->saddr.in6,
+		.daddr	= p->daddr.in6,
 		.ports	= p->ports,
 		.isn	= isn,
 		.window	= window,
 		.fwmark	= svc->key.fwmark,
 	};
 
-	if (p->af == AF_INET)
-		return siphash_3u64((u64)(__force u32)p->saddr.ip << 32 |
-				    (__force u32)p->daddr.ip,
-				    (u64)(__force u32)p->ports << 32 | isn,
-				    (u64)svc->key.fwmark << 32 | window, key);
-	said.saddr = p->saddr.in6;
-	said.daddr = p->daddr.in6;
 	return siphash(&said, sizeof(said), key);
+}
+
+static u64 seal_of(const struct fnat_pkt *p, const struct fnat_svc *svc,
+		   u32 isn, u32 window, const siphash_key_t *key)
+{
+	if (p->af == AF_INET6)
+		return seal6(p, svc, isn, window, key);
+	return siphash_3u64((u64)(__force u32)p->saddr.ip << 32 |
+			    (__force u32)p->daddr.ip,
+			    (u64)(__force u32)p->ports << 32 | isn,
+			    (u64)svc->key.fwmark << 32 | window, key);
 }
 
 /* Whether there may be cookies about that the old key has sealed. */
@@ -279,7 +285,7 @@ unsigned int fnat_synproxy_answer(const struct fnat_pkt *p,
 		fnat_count(p->fn, FNAT_EV_SYNPROXY_NO_DEST);
 		return fnat_refuse(p, FNAT_DROP_NO_DEST);
 	}
-	if (unlikely(is_worn(keys)))
+	if (unlikely(is_worn(keys, window)))
 		queue_work(fnat_wq, &p->fn->new_key);
 	fnat_tcpopt_read((const u8 *)(th + 1), p->thlen - sizeof(*th), &client);
 	agree(svc, &client, &ours);

@@ -97,37 +97,37 @@ bool fnat_tcpopt_shift_timestamp(u8 *opt, unsigned int len, u32 val, u32 ecr)
 
 static inline void note_offer(const u8 *o, u8 n, struct fnat_tcpopt_offer *offer)
 {
-	if (o[0] == OPT_MSS && n == LEN_MSS)
+	switch (o[0] << 8 | n) {
+	case OPT_MSS << 8 | LEN_MSS:
 		offer->mss = o[2] << 8 | o[3];
-	else if (o[0] == OPT_WSCALE && n == LEN_WSCALE)
+		break;
+	case OPT_WSCALE << 8 | LEN_WSCALE:
 		offer->wscale = o[2] > FNAT_TCPOPT_WSCALE_MAX ?
 				FNAT_TCPOPT_WSCALE_MAX : o[2];
-	else if (o[0] == OPT_SACK_PERM && n == LEN_SACK_PERM)
+		break;
+	case OPT_SACK_PERM << 8 | LEN_SACK_PERM:
 		offer->sack = true;
+		break;
+	}
 }
 
 void fnat_tcpopt_read(const u8 *opt, unsigned int len,
 		      struct fnat_tcpopt_offer *offer)
 {
-	unsigned int i = 0;
+	const u8 *end = opt + len;
+	u8 n;
 
 	offer->mss = 0;
 	offer->wscale = -1;
 	offer->sack = false;
-	while (i < len && opt[i] != OPT_EOL) {
-		u8 n;
-
-		if (opt[i] == OPT_NOP) {
-			i++;
+	for (; end - opt >= 2 && *opt != OPT_EOL; opt += n) {
+		n = 1;
+		if (*opt == OPT_NOP)
 			continue;
-		}
-		if (i + 1 >= len)
+		n = opt[1];
+		if (n < 2 || n > end - opt)
 			break;
-		n = opt[i + 1];
-		if (n < 2 || n > len - i)
-			break;
-		note_offer(opt + i, n, offer);
-		i += n;
+		note_offer(opt, n, offer);
 	}
 }
 

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#define likely(x)	(x)
+#define unlikely(x)	(x)
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
 typedef uint8_t u8;

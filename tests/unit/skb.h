@@ -23,7 +23,6 @@
 #define FNAT_ADDR_H
 
 #define IS_ENABLED(CONFIG_any)	0
-#define unlikely(cond)		(cond)
 #define min_t(type, a, b) \
 	({ type _a = (a), _b = (b); _a < _b ? _a : _b; })
 #define cpu_to_be16(n)		htons(n)
@@ -128,6 +127,8 @@ static inline u16 get_unaligned_be16(const void *p)
 
 /* Of these nothing is to be learnt here. */
 #define l3mdev_master_ifindex_rcu(dev)			0
+#define netif_is_l3_slave(dev)				false
+#define netif_is_l3_master(dev)				false
 #define nf_checksum(skb, hook, off, proto, af)		0
 #define fnat_addr_unusable(af, addr)			false
 #define fnat_addr_loopback(af, addr)			false
