@@ -129,7 +129,7 @@ struct fnat_conn {
 	};
 } ____cacheline_aligned;
 
-static_assert(NR_CPUS <= 1 << 14);
+static_assert(CONFIG_NR_CPUS <= 1 << 14);
 
 /* One of IPv6, with the addresses of its ends in a line that is only read. */
 struct fnat_conn6 {

@@ -173,7 +173,7 @@ static int parse_synproxy(const struct fnat_svc_key *key, u32 mode,
 		return 0;
 	}
 	if (mode == FNAT_SYNPROXY_AUTO)
-		NL_SET_ERR_MSG(ea, "The SYN proxy cannot be automatic yet: enable it, or disable it");
+		NL_SET_ERR_MSG(ea, "The SYN proxy is not automatic yet: enable or disable it");
 	else
 		NL_SET_ERR_MSG(ea, "A SYN proxy is off (0) or on (1)");
 	return -EINVAL;
