@@ -16,7 +16,7 @@ from lib.packet import DSTOPT, HOPOPT, ICMP, ICMPV6, TCP, UDP, VNET, Frame, frag
 from test_synproxy import OFFER, Guarded
 from world import sysctl
 
-BOTH_FAMILIES = True
+BOTH_FAMILIES = "always"
 
 COUNT = int(os.environ.get("FNAT_MUTATIONS", 50_000 if lab.SLOW > 1 else 10_000))
 STEP = 50_000                   # after so many it says how far it is
