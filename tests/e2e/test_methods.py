@@ -15,7 +15,7 @@ CLIENT, CLIENT6 = "192.0.2.10", "2001:db8:c::10"
 ROUTERS = {"rs1": ("10.10.0.1", "2001:db8:10::1"), "rs2": ("10.20.0.1", "2001:db8:20::1")}
 FAMILIES = [(VIP, (RS1, RS2), CLIENT), (f"[{VIP6}]", tuple(f"[{rs}]" for rs in SERVERS6), CLIENT6)]
 
-families = pytest.mark.parametrize("vip, servers, client", FAMILIES, ids=["ip4", "ip6"])
+families = pytest.mark.parametrize("vip, dests, client", FAMILIES, ids=["ip4", "ip6"])
 
 
 def ips(ns, *lines):
@@ -53,10 +53,10 @@ def by_themselves(director):
         lab.sh("sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=0", ns=rs)
 
 
-def serve(vip, servers, *methods, kind="-t", port=80):
-    """A service without a LIP, each of SERVERS by one of METHODS."""
+def serve(vip, dests, *methods, kind="-t", port=80):
+    """A service without a LIP, each of DESTS by one of METHODS."""
     lab.ipvsadm("-A", kind, f"{vip}:{port}", "-s", "rr")
-    for rs, method in zip(servers, methods * len(servers)):
+    for rs, method in zip(dests, methods * len(dests)):
         lab.ipvsadm("-a", kind, f"{vip}:{port}", "-r", f"{rs}:{port}", method)
 
 
@@ -95,17 +95,17 @@ def files(vip, name, whole=True):
 
 
 @families
-def test_masq(by_the_director, vip, servers, client):
+def test_masq(by_the_director, vip, dests, client):
     """Pages and large files; the director does not forward anything else."""
-    serve(vip, servers, "-m")
+    serve(vip, dests, "-m")
     from_both(vip, client)
     files(vip, f"masq{len(client)}")
 
 
 @families
-def test_route(by_themselves, vip, servers, client):
+def test_route(by_themselves, vip, dests, client):
     """The same, answered past the director."""
-    serve(vip, servers, "-g")
+    serve(vip, dests, "-g")
     from_both(vip, client)
     files(vip, f"route{len(client)}", whole=False)
     lab.wait_until("it sees the client close",
@@ -113,10 +113,10 @@ def test_route(by_themselves, vip, servers, client):
 
 
 @families
-def test_masq_of_datagrams(by_the_director, vip, servers, client):
+def test_masq_of_datagrams(by_the_director, vip, dests, client):
     """There and back, large ones in fragments."""
     for kind in ("-u", "-t"):
-        serve(vip, servers[:1], "-m", kind=kind, port=5201)
+        serve(vip, dests[:1], "-m", kind=kind, port=5201)
     for size in (1000, 9000):
         said = iperf(vip.strip("[]"), "-u", "-R", "-b", "2M", "-n", "500K", "-l", str(size))
         assert re.search(r"\b0/\d+ \(0%\)", said), said
@@ -124,12 +124,12 @@ def test_masq_of_datagrams(by_the_director, vip, servers, client):
 
 
 @families
-def test_both_and_fullnat(by_the_director, by_themselves, vip, servers, client):
+def test_both_and_fullnat(by_the_director, by_themselves, vip, dests, client):
     """One service, a server of each kind."""
     ips("rs1", f"route del {CLIENT}/32 dev direct", f"route del {CLIENT6}/128 dev direct")
-    serve(vip, servers, "-m", "-g")
-    lab.ipvsadm("-a", "-t", f"{vip}:80", "-r", f"{servers[0]}:81", "-b")
-    lab.ipvsadm("-e", "-t", f"{vip}:80", "-r", f"{servers[0]}:81", "-b", "-w", "0")
+    serve(vip, dests, "-m", "-g")
+    lab.ipvsadm("-a", "-t", f"{vip}:80", "-r", f"{dests[0]}:81", "-b")
+    lab.ipvsadm("-e", "-t", f"{vip}:80", "-r", f"{dests[0]}:81", "-b", "-w", "0")
     assert len(set(pages(vip))) == 2
     listed = lab.ipvsadm("-Ln").stdout
     for word in ("Masq", "Route", "FullNat"):
