@@ -235,6 +235,20 @@ static struct neighbour *next_hop(const struct fnat_pkt *p,
 	return ip_neigh_for_gw(rt, p->skb, v6);
 }
 
+/*
+ * A neighbour that is yet to be found keeps @p meanwhile, and then asks @p's route,
+ * not us, who is next: that must know of @hop. False: there is no such route.
+ */
+static bool tell_route(const struct fnat_pkt *p, const struct neighbour *neigh,
+		       const union nf_inet_addr *hop)
+{
+	if (READ_ONCE(neigh->nud_state) & NUD_VALID)
+		return true;
+	skb_dst_drop(p->skb);
+	skb_dst_set(p->skb, route_by(p, hop));
+	return skb_dst(p->skb);
+}
+
 static unsigned int xmit_neigh(const struct fnat_pkt *p, struct dst_entry *dst,
 			       const union nf_inet_addr *hop)
 {
@@ -246,6 +260,8 @@ static unsigned int xmit_neigh(const struct fnat_pkt *p, struct dst_entry *dst,
 	neigh = next_hop(p, dst, hop, &v6_gw);
 	if (IS_ERR(neigh))
 		return fnat_drop(p, FNAT_DROP_NEIGH);
+	if (unlikely(hop) && !tell_route(p, neigh, hop))
+		return fnat_drop(p, FNAT_DROP_NO_ROUTE);
 	if (unlikely(skb_headroom(skb) < LL_RESERVED_SPACE(dev))) {
 		/* Frees the skb if it fails: no longer netfilter's to free. */
 		skb = skb_expand_head(skb, LL_RESERVED_SPACE(dev));
