@@ -19,6 +19,7 @@ from world import sysctl
 BOTH_FAMILIES = "always"
 
 COUNT = int(os.environ.get("FNAT_MUTATIONS", 50_000 if lab.SLOW > 1 else 10_000))
+STEPS = COUNT // 10             # of handshakes, whose packets wait for each other
 STEP = 50_000                   # after so many it says how far it is
 SEED = int(os.environ.get("FNAT_SEED", random.SystemRandom().randrange(1 << 32)))
 
@@ -178,12 +179,12 @@ def test_mutated_handshakes(world, capfd):
         sysctl(f"net.ipv4.vs.timeout_{name}", 1)
     sysctl("net.ipv4.vs.synproxy_syn_retry", 1)
     gambler, n = Gambler(world, rng), 0
-    while gambler.sent < COUNT:
+    while gambler.sent < STEPS:
         gambler.handshake(1024 + n % 60000)
         n += 1
         if n % (STEP // 10) == 0:
             with capfd.disabled():
-                print(f"handshakes: {gambler.sent} of {COUNT} packets, FNAT_SEED={SEED}", flush=True)
+                print(f"handshakes: {gambler.sent} of {STEPS} packets, FNAT_SEED={SEED}", flush=True)
     counted = {k: v for k, v in lab.counters(ns=None).items() if v}
     lab.figure(f"mutated handshakes: {n}, {gambler.sent} packets, of seed {SEED}; counted: {counted}")
     assert counted["synproxy_ok_ack"] > n / 20, "next to none got through: the mutants are too wild"
