@@ -152,8 +152,11 @@ static bool is_icmp(const struct fnat_pkt *p)
 	return p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6;
 }
 
-static unsigned int whole(struct fnat_net *fn, struct sk_buff *skb,
-			  const struct nf_hook_state *state)
+/* What becomes of @skb, which is no fragment; @find as for tell(). */
+static __always_inline
+unsigned int whole(struct fnat_net *fn, struct sk_buff *skb,
+		   const struct nf_hook_state *state,
+		   struct fnat_svc *(*find)(const struct fnat_pkt *p))
 {
 	struct fnat_pkt p;
 
@@ -161,7 +164,7 @@ static unsigned int whole(struct fnat_net *fn, struct sk_buff *skb,
 		return NF_ACCEPT;
 	if (unlikely(is_icmp(&p)))
 		return fnat_icmp(&p);
-	return tell(&p, fnat_svc_of);
+	return tell(&p, find);
 }
 
 static unsigned int story4(void *priv, struct sk_buff *skb,
@@ -175,7 +178,7 @@ static unsigned int story4(void *priv, struct sk_buff *skb,
 	if (unlikely(ip_is_fragment(ip_hdr(skb))) &&
 	    !fnat_frag_gather(fn, skb, AF_INET, false, &verdict))
 		return verdict;
-	return whole(fn, skb, state);
+	return whole(fn, skb, state, fnat_svc_of);
 }
 
 static unsigned int story6(void *priv, struct sk_buff *skb,
@@ -189,7 +192,7 @@ static unsigned int story6(void *priv, struct sk_buff *skb,
 	if (unlikely(fnat_pkt_is_fragment6(skb)) &&
 	    !fnat_frag_gather(fn, skb, AF_INET6, false, &verdict))
 		return verdict;
-	return whole(fn, skb, state);
+	return whole(fn, skb, state, fnat_svc_of);
 }
 
 /*
@@ -201,7 +204,6 @@ static unsigned int marked(void *priv, struct sk_buff *skb,
 {
 	bool v4 = state->pf == NFPROTO_IPV4;
 	unsigned int verdict = NF_ACCEPT;
-	struct fnat_pkt p;
 
 	if (!skb->mark)
 		return NF_ACCEPT;
@@ -209,30 +211,13 @@ static unsigned int marked(void *priv, struct sk_buff *skb,
 	    !(fnat_svc_has_mark(priv, state->pf, skb->mark) &&
 	      fnat_frag_gather(priv, skb, state->pf, true, &verdict)))
 		return verdict;
-	if (!fnat_pkt_parse(&p, priv, skb, state))
-		return NF_ACCEPT;
-	if (is_icmp(&p))
-		return fnat_icmp(&p);
-	return tell(&p, fnat_svc_marked);
+	return whole(priv, skb, state, fnat_svc_marked);
 }
 
 /* Servers open nothing. */
 static struct fnat_svc *no_svc(const struct fnat_pkt *p)
 {
 	return NULL;
-}
-
-/* @skb may be the answer of a server of Masq, or an error about what it got. */
-static unsigned int answer(struct fnat_net *fn, struct sk_buff *skb,
-			   const struct nf_hook_state *state)
-{
-	struct fnat_pkt p;
-
-	if (!fnat_pkt_parse(&p, fn, skb, state))
-		return NF_ACCEPT;
-	if (is_icmp(&p))
-		return fnat_icmp(&p);
-	return tell(&p, no_svc);
 }
 
 /*
@@ -253,7 +238,7 @@ static unsigned int masq4(void *priv, struct sk_buff *skb,
 	    !(fnat_addrset_has_any(&fn->masqs, AF_INET, &saddr) &&
 	      fnat_frag_gather(fn, skb, AF_INET, true, &verdict)))
 		return verdict;
-	return answer(fn, skb, state);
+	return whole(fn, skb, state, no_svc);
 }
 
 static unsigned int masq6(void *priv, struct sk_buff *skb,
@@ -270,7 +255,7 @@ static unsigned int masq6(void *priv, struct sk_buff *skb,
 	    !(fnat_addrset_has_any(&fn->masqs, AF_INET6, &saddr) &&
 	      fnat_frag_gather(fn, skb, AF_INET6, true, &verdict)))
 		return verdict;
-	return answer(fn, skb, state);
+	return whole(fn, skb, state, no_svc);
 }
 
 /* The same where the server is this host, from whatever context it sends. */
