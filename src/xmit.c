@@ -178,11 +178,11 @@ static unsigned int hand_up(const struct fnat_pkt *p)
 }
 
 /*
- * The stack looks for the neighbour itself: the route must tell it of @hop. One
- * that does would pin its device if it were kept.
+ * The stack looks for the neighbour itself: @p gets a route of its own that tells it
+ * of @hop; or none, if there is none. One that does would pin its device if it were
+ * kept.
  */
-static struct dst_entry *route_by(const struct fnat_pkt *p,
-				  const union nf_inet_addr *hop)
+static void set_route_by(const struct fnat_pkt *p, const union nf_inet_addr *hop)
 {
 	const struct journey j = {
 		.saddr	= p->saddr,
@@ -192,7 +192,8 @@ static struct dst_entry *route_by(const struct fnat_pkt *p,
 		.flags	= FLOWI_FLAG_ANYSRC | FLOWI_FLAG_KNOWN_NH,
 	};
 
-	return lookup(p, &j);
+	skb_dst_drop(p->skb);
+	skb_dst_set(p->skb, lookup(p, &j));
 }
 
 static unsigned int xmit_stack(const struct fnat_pkt *p, bool whole,
@@ -201,10 +202,8 @@ static unsigned int xmit_stack(const struct fnat_pkt *p, bool whole,
 	struct sk_buff *skb = p->skb;
 
 	untrack(skb);
-	if (hop) {
-		skb_dst_drop(skb);
-		skb_dst_set(skb, route_by(p, hop));
-	}
+	if (hop)
+		set_route_by(p, hop);
 	skb_dst_force(skb);
 	if (!skb_dst(skb))
 		return fnat_drop(p, FNAT_DROP_NO_ROUTE);
@@ -244,8 +243,7 @@ static bool tell_route(const struct fnat_pkt *p, const struct neighbour *neigh,
 {
 	if (READ_ONCE(neigh->nud_state) & NUD_VALID)
 		return true;
-	skb_dst_drop(p->skb);
-	skb_dst_set(p->skb, route_by(p, hop));
+	set_route_by(p, hop);
 	return skb_dst(p->skb);
 }
 
