@@ -21,32 +21,28 @@ enum {
 };
 
 /*
- * The first option of @kind that lies whole within @len and is at least @min
- * bytes long; its length in *@optlen. NULL if there is none or if the bytes
- * before it make no sense.
+ * The option at or behind @o, NOPs left out, which lies whole before @end; its length
+ * in *@n. NULL at the end, or if the bytes make no sense.
  */
-static u8 *find(u8 *opt, unsigned int len, u8 kind, u8 min, u8 *optlen)
+static inline const u8 *option(const u8 *o, const u8 *end, u8 *n)
 {
-	unsigned int i = 0;
+	while (o < end && *o == OPT_NOP)
+		o++;
+	if (end - o < 2 || *o == OPT_EOL)
+		return NULL;
+	*n = o[1];
+	return *n < 2 || *n > end - o ? NULL : o;
+}
 
-	while (i < len && opt[i] != OPT_EOL) {
-		u8 n;
+/* The first of @kind that is at least @min bytes long; its length in *@n. Or NULL. */
+static u8 *find(u8 *opt, unsigned int len, u8 kind, u8 min, u8 *n)
+{
+	const u8 *end = opt + len;
+	const u8 *o;
 
-		if (opt[i] == OPT_NOP) {
-			i++;
-			continue;
-		}
-		if (i + 1 >= len)
-			break;
-		n = opt[i + 1];
-		if (n < 2 || n > len - i)
-			break;
-		if (opt[i] == kind && n >= min) {
-			*optlen = n;
-			return opt + i;
-		}
-		i += n;
-	}
+	for (o = option(opt, end, n); o; o = option(o + *n, end, n))
+		if (*o == kind && *n >= min)
+			return (u8 *)o;
 	return NULL;
 }
 
@@ -115,20 +111,14 @@ void fnat_tcpopt_read(const u8 *opt, unsigned int len,
 		      struct fnat_tcpopt_offer *offer)
 {
 	const u8 *end = opt + len;
+	const u8 *o;
 	u8 n;
 
 	offer->mss = 0;
 	offer->wscale = -1;
 	offer->sack = false;
-	for (; end - opt >= 2 && *opt != OPT_EOL; opt += n) {
-		n = 1;
-		if (*opt == OPT_NOP)
-			continue;
-		n = opt[1];
-		if (n < 2 || n > end - opt)
-			break;
-		note_offer(opt, n, offer);
-	}
+	for (o = option(opt, end, &n); o; o = option(o + n, end, &n))
+		note_offer(o, n, offer);
 }
 
 unsigned int fnat_tcpopt_write(u8 *opt, const struct fnat_tcpopt_offer *offer)
