@@ -39,7 +39,7 @@ static void free_keys(struct rcu_head *head)
 	kfree_sensitive(container_of(head, struct fnat_cookie_keys, rcu));
 }
 
-static int change_key(struct fnat_net *fn, const siphash_key_t *key, bool given)
+static int change_key(struct fnat_net *fn, const siphash_key_t *key)
 {
 	struct fnat_cookie_keys *was, *keys;
 
@@ -52,21 +52,15 @@ static int change_key(struct fnat_net *fn, const siphash_key_t *key, bool given)
 	keys->has_old = was;
 	keys->old = was ? was->now : *key;
 	keys->since = window_now();
-	keys->given = given;
 	rcu_assign_pointer(fn->cookie_keys, keys);
 	if (was)
 		call_rcu(&was->rcu, free_keys);
 	return 0;
 }
 
-int fnat_synproxy_set_key(struct fnat_net *fn, const siphash_key_t *key)
-{
-	return change_key(fn, key, true);
-}
-
 static bool is_worn(const struct fnat_cookie_keys *keys, u32 now)
 {
-	return !keys->given && now - keys->since >= KEY_WINDOWS;
+	return now - keys->since >= KEY_WINDOWS;
 }
 
 static void new_key(struct work_struct *work)
@@ -78,7 +72,7 @@ static void new_key(struct work_struct *work)
 	if (is_worn(keys_of(fn), window_now())) {
 		get_random_bytes(&key, sizeof(key));
 		/* Without memory the old one seals until the next SYN asks. */
-		change_key(fn, &key, false);
+		change_key(fn, &key);
 	}
 	mutex_unlock(&fn->cfg);
 }
@@ -91,7 +85,7 @@ int fnat_synproxy_init(struct fnat_net *fn)
 	INIT_WORK(&fn->new_key, new_key);
 	get_random_bytes(&key, sizeof(key));
 	mutex_lock(&fn->cfg);
-	err = change_key(fn, &key, false);
+	err = change_key(fn, &key);
 	mutex_unlock(&fn->cfg);
 	return err;
 }
@@ -108,8 +102,7 @@ void fnat_synproxy_exit(struct fnat_net *fn)
 #define LEARNED_MSS	0xffff
 #define LEARNED_WSCALE	0x10000
 #define LEARNED_SACK	0x20000
-#define LEARNED		0x40000
-#define LEARNED_SOME	0x80000		/* of a service: not of all dests */
+#define LEARNED_SOME	0x40000		/* of a service: not of all dests */
 
 /* What servers that have not answered a SYN yet are taken to do. */
 static u32 presumed(const struct fnat_svc *svc)
@@ -152,7 +145,7 @@ void fnat_synproxy_learn(struct fnat_dest *dest,
 			 const struct fnat_tcpopt_offer *offer)
 {
 	struct fnat_svc *svc = dest->svc;
-	u32 learned = (offer->mss ?: default_mss(svc->key.af)) | LEARNED |
+	u32 learned = (offer->mss ?: default_mss(svc->key.af)) |
 		      (offer->wscale >= 0 ? LEARNED_WSCALE : 0) |
 		      (offer->sack ? LEARNED_SACK : 0);
 

@@ -30,7 +30,6 @@ struct fnat_cookie_keys {
 	siphash_key_t	old;	/* accepted while cookies of it may be about */
 	bool		has_old;
 	u32		since;	/* window in which @now was set */
-	bool		given;	/* by hand: it does not change by itself */
 	struct rcu_head	rcu;
 };
 
@@ -45,12 +44,6 @@ struct fnat_proof {
 /* 0 or -ENOMEM. */
 int fnat_synproxy_init(struct fnat_net *fn);
 void fnat_synproxy_exit(struct fnat_net *fn);
-
-/*
- * From now on @key seals; the one before is accepted while cookies of it may be
- * about. -ENOMEM. Caller holds fn->cfg.
- */
-int fnat_synproxy_set_key(struct fnat_net *fn, const siphash_key_t *key);
 
 /* Whether @p is a matter of the SYN proxy of @svc. */
 static inline bool fnat_synproxy_guards(const struct fnat_svc *svc,
