@@ -133,6 +133,15 @@ static struct fnat_dir *open(const struct fnat_pkt *p, struct fnat_svc *svc,
 	return NULL;
 }
 
+/* Away with @p, of no connection: answered by a RST, if @rst and it may be; or not. */
+static unsigned int turn_away(const struct fnat_pkt *p, bool rst,
+			      enum fnat_event why)
+{
+	if (rst && !(p->tcp_flags & FNAT_TH_RST) && !fnat_pkt_source_forged(p))
+		return fnat_refuse(p, why);
+	return fnat_drop(p, why);
+}
+
 /*
  * A segment of a connection that we do not know (any more). Unless told what to
  * do we leave it to the stack if the VIP is the host's; if not it would go back
@@ -147,16 +156,13 @@ static unsigned int stray(const struct fnat_pkt *p, const struct fnat_svc *svc)
 		return NF_ACCEPT;
 	if (READ_ONCE(p->fn->tune.defence_tcp_drop))
 		return fnat_drop(p, FNAT_DROP_DEFENCE_TCP);
-	if (mode == FNAT_STRAY_RST && !(p->tcp_flags & FNAT_TH_RST) &&
-	    !fnat_pkt_source_forged(p))
-		return fnat_refuse(p, FNAT_EV_STRAY);
 	if (mode == FNAT_STRAY_PASS ||
 	    (mode == FNAT_STRAY_HOST &&
 	     fnat_addr_is_local(p->fn->net, p->af, &p->daddr))) {
 		fnat_count(p->fn, FNAT_EV_STRAY);
 		return NF_ACCEPT;
 	}
-	return fnat_drop(p, FNAT_EV_STRAY);
+	return turn_away(p, mode == FNAT_STRAY_RST, FNAT_EV_STRAY);
 }
 
 /*
@@ -194,9 +200,11 @@ static struct fnat_dir *guarded(const struct fnat_pkt *p, struct fnat_svc *svc,
 		return NULL;
 	}
 	if (!fnat_synproxy_proves(p, svc, &proof)) {
-		*verdict = fnat_synproxy_reject(p);
+		*verdict = turn_away(p, READ_ONCE(p->fn->tune.bad_ack_rst),
+				     FNAT_DROP_BAD_ACK);
 		return NULL;
 	}
+	fnat_count(p->fn, FNAT_EV_SYNPROXY_ACK);
 	why = !p->seg_len && READ_ONCE(p->fn->tune.defer) ? FNAT_DROP_NULL_ACK :
 							    objection(p, false);
 	if (why != FNAT_EV_MAX) {

@@ -303,18 +303,9 @@ bool fnat_synproxy_proves(const struct fnat_pkt *p, const struct fnat_svc *svc,
 	proof->told = p->ack - 1;
 	if (!is_sealed(p, svc, proof))
 		return false;
-	fnat_count(p->fn, FNAT_EV_SYNPROXY_ACK);
 	proof->win = min_t(u32, (u32)p->win << max_t(int, proof->offer.wscale, 0),
 			   0xffff);
 	return true;
-}
-
-unsigned int fnat_synproxy_reject(const struct fnat_pkt *p)
-{
-	if (READ_ONCE(p->fn->tune.bad_ack_rst) &&
-	    !(p->tcp_flags & FNAT_TH_RST) && !fnat_pkt_source_forged(p))
-		return fnat_refuse(p, FNAT_DROP_BAD_ACK);
-	return fnat_drop(p, FNAT_DROP_BAD_ACK);
 }
 
 bool fnat_synproxy_reuses(const struct fnat_net *fn, enum fnat_state s)

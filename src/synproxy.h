@@ -70,9 +70,6 @@ unsigned int fnat_synproxy_answer(const struct fnat_pkt *p,
 bool fnat_synproxy_proves(const struct fnat_pkt *p, const struct fnat_svc *svc,
 			  struct fnat_proof *proof);
 
-/* The end of a segment to @svc that should have brought one back: the verdict. */
-unsigned int fnat_synproxy_reject(const struct fnat_pkt *p);
-
 /* @svc offers from now on what all of its dests can do. RCU or fn->cfg. */
 void fnat_synproxy_settle(struct fnat_svc *svc);
 
