@@ -39,6 +39,18 @@ def report(world, side, quoted, length, what="too big", **fields):
                  **(v4 if world.plan is IP4 else v6) | fields)
 
 
+def crosses(world, told, sent, **seen):
+    """TOLD, an error about what became of SENT, reaches who sent that, as SEEN, and quotes it."""
+    up = told.smac == CLIENT_MAC
+    there, here = (world.c, world.s) if up else (world.s, world.c)
+    macs = dict(smac=SERVER_DEV, dmac=SERVER_MACS[0]) if up else dict(smac=CLIENT_DEV, dmac=CLIENT_MAC)
+    quote = sent.but(ttl=sent.ttl - 1).packet()[:len(told.payload)]
+    with world.counted(icmp_translated=1):
+        there.send(told)
+        here.expect(told.but(ttl=told.ttl - 1, payload=quote, **macs, **seen))
+    world.quiet()
+
+
 def passed_on(world, told):
     """TOLD by the client's side, as it would be without us."""
     world.s.expect(told.but(smac=SERVER_DEV, dmac=ROUTER_MAC, ttl=told.ttl - 1))
@@ -51,12 +63,7 @@ def test_from_the_client_side(world, flow, what, length):
     """It reaches the server, from the LIP, and speaks of what the server sent."""
     sent = flow.from_server("A", bytes(100))
     told = report(world, world.c, flow.down("A", bytes(100)), length, what)
-    quote = sent.but(ttl=sent.ttl - 1).packet()[:len(told.payload)]
-    with world.counted(icmp_translated=1):
-        world.c.send(told)
-        world.s.expect(told.but(smac=SERVER_DEV, dmac=SERVER_MACS[0], src=flow.lip, dst=flow.rs,
-                                ttl=told.ttl - 1, payload=quote))
-    world.quiet()
+    crosses(world, told, sent, src=flow.lip, dst=flow.rs)
 
 
 @both
@@ -66,12 +73,7 @@ def test_from_the_server_side(world, flow, what, length):
     """It reaches the client, from the VIP, and speaks of what the client sent."""
     sent = flow.from_client("A", bytes(100))
     told = report(world, world.s, flow.up("A", bytes(100)), length, what)
-    quote = sent.but(ttl=sent.ttl - 1).packet()[:len(told.payload)]
-    with world.counted(icmp_translated=1):
-        world.s.send(told)
-        world.c.expect(told.but(smac=CLIENT_DEV, dmac=CLIENT_MAC, src=flow.vip, dst=flow.client,
-                                ttl=told.ttl - 1, payload=quote))
-    world.quiet()
+    crosses(world, told, sent, src=flow.vip, dst=flow.client)
 
 
 @pytest.mark.parametrize("length", [-40, -20, -1, 0, 7])

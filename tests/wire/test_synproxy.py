@@ -8,12 +8,10 @@ import pytest
 from addresses import CLIENT_DEV, CLIENT_MAC, PORT
 from lib import lab
 from lib.packet import TCP
+from test_translation import NOP, sack
 from world import Flow, sysctl
 
 BOTH_FAMILIES = True
-
-NOP = bytes([1])
-
 
 def mss(n):
     return struct.pack("!BBH", 2, 4, n)
@@ -363,11 +361,6 @@ def test_client_hangs_up(world, guarded):
 
 # --- after the splice -------------------------------------------------------------
 
-def sack(*edges):
-    return NOP * 2 + bytes([5, 2 + 4 * len(edges)]) + b"".join(
-        struct.pack("!I", e % 2**32) for e in edges)
-
-
 @pytest.mark.parametrize("isn, server", [
     (0x10000000, 0x77000000), (0xfffffff0, 0xfffffff8), (5, 0)], ids=["plain", "wrap", "zero"])
 def test_numbers_both_ways(world, guarded, isn, server):
@@ -443,6 +436,7 @@ def test_again_after_the_end(world, guarded):
     again.answer()
     again.up("PA", b"hello")
     assert again.state() == "ESTABLISHED" and count("synproxy_conn_reused") == 1
+    assert count("synproxy_ok_ack") == 2
 
 
 def test_again_is_up_to_the_operator(world, guarded):

@@ -67,6 +67,16 @@ def starts_afresh(world, isn, opt=b""):
     assert again.state() == "ESTABLISHED" and len(world.conns()) == 1
 
 
+def judged_by_the_server(world, flow, by):
+    """A SYN with a number BY from the next goes on and changes nothing; challenged, it is new."""
+    state, isn = flow.state(), flow.next_c + by
+    with world.counted():
+        flow.up("S", seq=isn)
+    assert flow.state() == state
+    challenged(flow)
+    starts_afresh(world, isn)
+
+
 # --- a port that is used again ---------------------------------------------------
 
 @pytest.mark.parametrize("by", [1000, -1000, 2**31], ids=["within", "behind", "far"])
@@ -74,12 +84,8 @@ def starts_afresh(world, isn, opt=b""):
 def test_syn_over_what_lives(world, flow, state, by):
     """The server is asked, whatever the number; its challenge and the RST end the old one."""
     LIVE[state](flow)
-    isn = flow.next_c + by
-    with world.counted():
-        flow.up("S", seq=isn)
     assert flow.state() == state
-    challenged(flow)
-    starts_afresh(world, isn)
+    judged_by_the_server(world, flow, by)
 
 
 @pytest.mark.parametrize("state", OVER)
@@ -94,12 +100,8 @@ def test_newer_syn_over_what_is_over(world, flow, state):
 def test_older_syn_over_what_is_over(world, flow, state, by):
     """It may be of the past: the server, who knows more, is to say so."""
     OVER[state](flow)
-    isn = flow.next_c + by
-    with world.counted():
-        flow.up("S", seq=isn)
     assert flow.state() == state
-    challenged(flow)
-    starts_afresh(world, isn)
+    judged_by_the_server(world, flow, by)
 
 
 @pytest.mark.parametrize("state", OVER)
