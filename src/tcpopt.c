@@ -38,9 +38,9 @@ static inline const u8 *option(const u8 *o, const u8 *end, u8 *n)
 static u8 *find(u8 *opt, unsigned int len, u8 kind, u8 min, u8 *n)
 {
 	const u8 *end = opt + len;
-	const u8 *o;
+	const u8 *o = opt;
 
-	for (o = option(opt, end, n); o; o = option(o + *n, end, n))
+	for (; (o = option(o, end, n)); o += *n)
 		if (*o == kind && *n >= min)
 			return (u8 *)o;
 	return NULL;
@@ -111,13 +111,13 @@ void fnat_tcpopt_read(const u8 *opt, unsigned int len,
 		      struct fnat_tcpopt_offer *offer)
 {
 	const u8 *end = opt + len;
-	const u8 *o;
+	const u8 *o = opt;
 	u8 n;
 
 	offer->mss = 0;
 	offer->wscale = -1;
 	offer->sack = false;
-	for (o = option(opt, end, &n); o; o = option(o + n, end, &n))
+	for (; (o = option(o, end, &n)); o += n)
 		note_offer(o, n, offer);
 }
 
