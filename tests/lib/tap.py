@@ -29,6 +29,7 @@ class Tap:
 
     def __init__(self, name, log, flags=0):
         self.name, self.log = name, log
+        self.heeds = lambda frame: True         # what receive() and its kin do not pass over
         self.fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
         fcntl.ioctl(self.fd, TUNSETIFF, struct.pack(
             "16sH22x", name.encode(), self.kind | IFF_NO_PI | IFF_VNET_HDR | flags))
@@ -72,7 +73,7 @@ class Tap:
                 return got
 
     def receive(self, seconds=2.0):
-        """The next IPv4 frame, or None if none comes within SECONDS."""
+        """The next frame of IP that we heed, or None if none comes within SECONDS."""
         deadline = time.monotonic() + seconds
         while True:
             left = max(deadline - time.monotonic(), 0)
@@ -81,7 +82,7 @@ class Tap:
             wire = self.dressed(os.read(self.fd, LONGEST))
             self.log.append((time.time(), self.name, ">", wire))
             frame = Frame.parse(wire)
-            if frame:
+            if frame and self.heeds(frame):
                 return frame
 
     def expect(self, wanted):
