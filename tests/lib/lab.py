@@ -97,6 +97,29 @@ def read(path, ns=None):
         return pathlib.Path(path).read_text()
 
 
+def write(path, what):
+    """Writes WHAT to PATH, a file of the kernel's, in one go."""
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        os.write(fd, str(what).encode())
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def sysctls(values):
+    """Within, the sysctls of VALUES have these; afterwards what they had."""
+    paths = {f"/proc/sys/{name.replace('.', '/')}": value for name, value in values.items()}
+    before = {path: read(path) for path in paths}
+    for path, value in paths.items():
+        write(path, value)
+    try:
+        yield
+    finally:
+        for path, value in before.items():
+            write(path, value)
+
+
 def spawn(*cmd, ns=None, **kw):
     """Start CMD in NS in the background; the caller ends it."""
     kw.setdefault("stdout", subprocess.DEVNULL)

@@ -93,7 +93,12 @@ class Frame:
 
     def but(self, **changes):
         """A copy with CHANGES."""
-        return dataclasses.replace(self, **changes)
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__)
+        if not copy.__dict__.keys() >= changes.keys():
+            raise TypeError(f"a frame has none of {changes.keys() - copy.__dict__.keys()}")
+        copy.__dict__.update(changes)
+        return copy
 
     # --- out ---------------------------------------------------------------------
 

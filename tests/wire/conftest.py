@@ -11,7 +11,7 @@ pytest.register_assert_rewrite("world", "director", "lib.tap", "lib.packet", "li
 
 from lib import lab, tap  # noqa: E402
 from addresses import IP4, IP6  # noqa: E402
-from world import World  # noqa: E402
+from world import ROUTER_SYSCTLS, World  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,7 +20,8 @@ def loaded():
     lab.sh("modprobe", "tun")
     lab.unload()
     lab.load(**lab.SMALL_TABLE)
-    yield
+    with lab.sysctls(ROUTER_SYSCTLS):
+        yield
     lab.unload()
 
 

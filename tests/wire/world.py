@@ -9,7 +9,6 @@ A flow knows what the director has to make of each of its packets, so that
 `flow.up("PA", payload)` sends one and checks every field of what comes out.
 """
 
-import pathlib
 import socket
 
 from abi import FULLNAT, MASQ, ROUTE
@@ -21,7 +20,20 @@ from lib.packet import TCP, UDP, Frame
 from lib.tap import Tap, Tun
 
 def sysctl(name, value):
-    pathlib.Path("/proc/sys", name.replace(".", "/")).write_text(str(value))
+    lab.write(f"/proc/sys/{name.replace('.', '/')}", value)
+
+
+# What the director of every world has; its namespace inherits it from the first.
+ROUTER_SYSCTLS = {
+    "net.core.devconf_inherit_init_net": 1,
+    "net.ipv4.conf.all.rp_filter": 0,
+    "net.ipv4.conf.default.rp_filter": 0,
+    "net.ipv4.ip_forward": 1,
+    "net.ipv6.conf.default.disable_ipv6": 1,
+    "net.ipv6.conf.default.accept_dad": 0,
+    "net.ipv6.conf.default.router_solicitations": 0,
+    "net.ipv6.conf.all.forwarding": 1,
+}
 
 
 def ip(*lines):
@@ -37,14 +49,8 @@ class World(Director):
         self.log = []
         self.namespace = lab.Namespace()
         self.namespace.enter()
-        sysctl("net.ipv6.conf.default.disable_ipv6", int(plan is IP4))
-        sysctl("net.ipv6.conf.default.accept_dad", 0)
-        sysctl("net.ipv6.conf.default.router_solicitations", 0)
         if plan is IP6:
-            sysctl("net.ipv6.conf.all.forwarding", 1)
-        sysctl("net.ipv4.conf.all.rp_filter", 0)
-        sysctl("net.ipv4.conf.default.rp_filter", 0)
-        sysctl("net.ipv4.ip_forward", 1)
+            sysctl("net.ipv6.conf.default.disable_ipv6", 0)
         self.taps = []
         self.c, self.s = self.tap("tapc"), self.tap("taps")
         lo, tapc, taps = (socket.if_nametoindex(dev) for dev in ("lo", "tapc", "taps"))
