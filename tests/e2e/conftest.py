@@ -38,9 +38,33 @@ def module():
     lab.unload()
 
 
+# Packets that the director threw away, by its counters.
+DROPS = {"conn_sched_unreach", "conn_exceeded", "lro_reject", "xmit_unexpected_mtu", "tcp_stray",
+         "synproxy_bad_ack", "synproxy_null_ack", "drop_", "defence_", "refused_ratelimit"}
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "drops(counter, ...): what may be dropped in this case")
+
+
+def check_drops(item):
+    """Fails if the director has dropped anything that the case does not explain."""
+    try:
+        counted = lab.counters()
+    except FileNotFoundError:           # the case ended the module itself
+        return
+    explained = {name for mark in item.iter_markers("drops") for name in mark.args}
+    dropped = {name: n for name, n in counted.items()
+               if n and name.startswith(tuple(DROPS)) and name not in explained}
+    assert not dropped, f"dropped, and nobody says why: {dropped}"
+
+
 @pytest.fixture
 def director(servers, module, request):
-    """A director without a service; what it saw is kept if the case fails."""
+    """A director without a service; what it saw is kept if the case fails.
+
+    At its end nothing has been dropped that a mark of the case does not explain.
+    """
     pcap = lab.OUT / "pcap" / f"{request.node.name}.pcap"
     pcap.parent.mkdir(exist_ok=True)
     dump = lab.spawn("tcpdump", "-i", "any", "-s", "128", "-c", "5000", "-U", "-w", pcap,
@@ -54,6 +78,7 @@ def director(servers, module, request):
         print({k: v for k, v in lab.counters().items() if v})
         print(f"capture: {pcap}")
     else:
+        check_drops(request.node)
         pcap.unlink(missing_ok=True)
 
 
