@@ -107,8 +107,11 @@ def test_persistence_by_network(director):
     pages = set()
     for host in range(2, 6):
         address = f"2001:db8:c::{host}"
-        lab.sh("ip", "addr", "replace", f"{address}/64", "dev", "eth0", "nodad", ns="client")
-        pages.add(curl("--interface", address, f"http://[{VIP6}]/").strip())
+        lab.sh("ip", "addr", "add", f"{address}/64", "dev", "eth0", "nodad", ns="client")
+        try:
+            pages.add(curl("--interface", address, f"http://[{VIP6}]/").strip())
+        finally:        # or others would come from it as well
+            lab.sh("ip", "addr", "del", f"{address}/64", "dev", "eth0", ns="client")
     assert len(pages) == 1, pages
 
 
