@@ -23,7 +23,7 @@ static bool opens(const struct fnat_pkt *p)
 bool fnat_begins_anew(const struct fnat_pkt *p, struct fnat_dir *d)
 {
 	struct fnat_conn *c = fnat_dir_conn(d);
-	const struct fnat_svc *svc = c->dest->svc;
+	struct fnat_svc *svc = c->dest->svc;
 	struct fnat_proof proof;
 
 	if (fnat_dir_which(d) != FNAT_C2S)
@@ -35,7 +35,7 @@ bool fnat_begins_anew(const struct fnat_pkt *p, struct fnat_dir *d)
 			return true;
 		fnat_count(p->fn, FNAT_EV_REOPENED);
 	} else {
-		if (!fnat_synproxy_guards(svc, p) ||
+		if (!fnat_synproxy_remembers(svc, p) ||
 		    c->flags & FNAT_CONN_DOUBTED ||
 		    !fnat_synproxy_reuses(p->fn, c->state) ||
 		    !fnat_synproxy_proves(p, svc, &proof))
@@ -182,29 +182,19 @@ static enum fnat_event objection(const struct fnat_pkt *p, bool cookie)
 }
 
 /*
- * @p, to a service that the SYN proxy guards: as fnat_begin(). A connection there
- * is opened by what looks like the SYN that the cookie answers for.
+ * @p brings back the cookie that is @proof: as fnat_begin(). The connection is
+ * opened by what looks like the SYN that the cookie answers for.
  */
-static struct fnat_dir *guarded(const struct fnat_pkt *p, struct fnat_svc *svc,
-				unsigned int *verdict)
+static struct fnat_dir *redeem(const struct fnat_pkt *p, struct fnat_svc *svc,
+			       const struct fnat_proof *proof,
+			       unsigned int *verdict)
 {
-	struct fnat_proof proof;
 	enum fnat_event why;
 	struct fnat_pkt syn;
 	struct fnat_dir *d;
 
-	if (opens(p)) {
-		why = objection(p, true);
-		*verdict = why == FNAT_EV_MAX ? fnat_synproxy_answer(p, svc) :
-						fnat_drop(p, why);
-		return NULL;
-	}
-	if (!fnat_synproxy_proves(p, svc, &proof)) {
-		*verdict = turn_away(p, READ_ONCE(p->fn->tune.bad_ack_rst),
-				     FNAT_DROP_BAD_ACK);
-		return NULL;
-	}
 	fnat_count(p->fn, FNAT_EV_SYNPROXY_ACK);
+	fnat_guard_count(&svc->guard, FNAT_GUARD_ACK);
 	why = !p->seg_len && READ_ONCE(p->fn->tune.defer) ? FNAT_DROP_NULL_ACK :
 							    objection(p, false);
 	if (why != FNAT_EV_MAX) {
@@ -212,16 +202,38 @@ static struct fnat_dir *guarded(const struct fnat_pkt *p, struct fnat_svc *svc,
 		return NULL;
 	}
 	syn = *p;
-	syn.seq = proof.isn;
-	d = open(&syn, svc, &proof, &why);
+	syn.seq = proof->isn;
+	d = open(&syn, svc, proof, &why);
 	if (!d)
 		*verdict = fnat_refuse(p, why);
 	return d;
 }
 
+/* @p, to a service that the SYN proxy guards: as fnat_begin(). */
+static struct fnat_dir *guarded(const struct fnat_pkt *p, struct fnat_svc *svc,
+				unsigned int *verdict)
+{
+	struct fnat_proof proof;
+	enum fnat_event why;
+
+	if (opens(p)) {
+		why = objection(p, true);
+		*verdict = why == FNAT_EV_MAX ? fnat_synproxy_answer(p, svc) :
+						fnat_drop(p, why);
+		return NULL;
+	}
+	if (fnat_synproxy_proves(p, svc, &proof))
+		return redeem(p, svc, &proof, verdict);
+	fnat_guard_count(&svc->guard, FNAT_GUARD_BAD_ACK);
+	*verdict = turn_away(p, READ_ONCE(p->fn->tune.bad_ack_rst),
+			     FNAT_DROP_BAD_ACK);
+	return NULL;
+}
+
 struct fnat_dir *fnat_begin(const struct fnat_pkt *p, struct fnat_svc *svc,
 			    unsigned int *verdict)
 {
+	struct fnat_proof proof;
 	enum fnat_event why;
 	struct fnat_dir *d;
 
@@ -232,6 +244,9 @@ struct fnat_dir *fnat_begin(const struct fnat_pkt *p, struct fnat_svc *svc,
 	if (fnat_synproxy_guards(svc, p))
 		return guarded(p, svc, verdict);
 	if (!opens(p)) {
+		if (fnat_synproxy_remembers(svc, p) &&
+		    fnat_synproxy_proves(p, svc, &proof))
+			return redeem(p, svc, &proof, verdict);
 		*verdict = stray(p, svc);
 		return NULL;
 	}

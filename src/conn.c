@@ -325,9 +325,24 @@ static bool die(struct fnat_conn *c)
 	return mine;
 }
 
+/* One more half-open connection of its service, or one less, if @c is one. */
+static void count_half_open(const struct fnat_conn *c, int n)
+{
+	if (c->state == FNAT_TCP_S_SYN_RECV)
+		atomic_add(n, &c->dest->svc->guard.half_open);
+}
+
 void fnat_conn_abandon(struct fnat_net *fn, struct fnat_conn *c)
 {
 	die(c);
+	release(fn, c);
+}
+
+/* The same after the attempt to publish it. */
+static void withdraw(struct fnat_net *fn, struct fnat_conn *c)
+{
+	die(c);
+	count_half_open(c, -1);
 	release(fn, c);
 }
 
@@ -360,16 +375,18 @@ struct fnat_dir *fnat_conn_publish(struct fnat_net *fn, struct fnat_conn *c)
 {
 	struct fnat_dir *other;
 
+	/* From here on others may move it. */
+	count_half_open(c, 1);
 	/* The server's side first: whoever finds the client's may send. */
 	if (fnat_conn_hangs(c, FNAT_S2C) && !link_server(fn, c, &other)) {
-		fnat_conn_abandon(fn, c);
+		withdraw(fn, c);
 		return other;
 	}
 	other = fnat_conn_hangs(c, FNAT_C2S) ? fnat_conn_link(fn, &c->dir[FNAT_C2S]) : NULL;
 	if (other) {
 		if (fnat_conn_hangs(c, FNAT_S2C))
 			fnat_conn_unlink(fn, &c->dir[FNAT_S2C]);
-		fnat_conn_abandon(fn, c);
+		withdraw(fn, c);
 		return other;
 	}
 	trace_fnat_conn_new(c, c->state);
@@ -383,6 +400,7 @@ void fnat_conn_kill(struct fnat_net *fn, struct fnat_conn *c)
 
 	if (!die(c))
 		return;
+	count_half_open(c, -1);
 	fnat_wheel_del(fn, c);
 	for (i = 0; i < 2; i++)
 		if (fnat_conn_hangs(c, i))
@@ -399,8 +417,10 @@ void fnat_conn_set_state(struct fnat_net *fn, struct fnat_conn *c,
 	if (c->flags & FNAT_CONN_DEAD)
 		return;
 	trace_fnat_conn_state(c, s);
+	count_half_open(c, -1);
 	/* Who sees the state sees what goes with it: offsets, where it was dialled. */
 	smp_store_release(&c->state, s);
+	count_half_open(c, 1);
 	if (inactive != !!(c->flags & FNAT_CONN_INACTIVE)) {
 		c->flags ^= FNAT_CONN_INACTIVE;
 		fnat_dest_moved(c->dest, inactive);

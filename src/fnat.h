@@ -99,6 +99,8 @@ struct fnat_tunables {
 	int	conn_reuse_close;
 	int	conn_reuse_time_wait;
 	int	conn_reuse_last_ack;
+	int	auto_thresh;		/* synproxy_auto_thresh */
+	int	auto_calm;		/* s */
 };
 
 struct fnat_net {
@@ -151,6 +153,7 @@ struct fnat_net {
 	struct work_struct	reap;
 	struct work_struct	new_key;	/* synproxy.c */
 	struct delayed_work	estimate;	/* est.c */
+	struct delayed_work	guards;		/* guard.c */
 
 	struct fnat_hook	hook[FNAT_HOOKS];
 	struct ctl_table	*ctl_table;

@@ -10,6 +10,7 @@
 #include "conn.h"
 #include "est.h"
 #include "fnat.h"
+#include "guard.h"
 #include "hook.h"
 #include "laddr.h"
 #include "lport.h"
@@ -110,6 +111,7 @@ static void net_fields(struct fnat_net *fn, struct net *net)
 	init_llist_head(&fn->dead_rs);
 	INIT_WORK(&fn->reap, reap);
 	fnat_est_init(fn);
+	fnat_guards_init(fn);
 	fnat_defence_init(fn);
 	get_random_bytes(&fn->isn_key, sizeof(fn->isn_key));
 	fnat_state_timeouts(fn->timeout);
@@ -174,6 +176,7 @@ static void __net_exit net_exit(struct net *net)
 	fnat_laddrs_drop(fn, &fn->pool[1]);
 	mutex_unlock(&fn->cfg);
 	fnat_est_exit(fn);
+	fnat_guards_exit(fn);
 	fnat_defence_exit(fn);
 	/* The last connections let go of their dests and LIPs. */
 	fnat_wheel_exit(fn);

@@ -164,19 +164,17 @@ static int check_flags(const struct fnat_svc_key *key,
 static int parse_synproxy(const struct fnat_svc_key *key, u32 mode,
 			  struct fnat_svc_opts *opts, struct netlink_ext_ack *ea)
 {
-	if (mode == FNAT_SYNPROXY_OFF || mode == FNAT_SYNPROXY_ON) {
-		if (mode && key->proto == IPPROTO_UDP) {
-			NL_SET_ERR_MSG(ea, "UDP has no SYN: the SYN proxy is for TCP");
-			return -EINVAL;
-		}
-		opts->synproxy = mode;
-		return 0;
+	if (mode > FNAT_SYNPROXY_AUTO) {
+		NL_SET_ERR_MSG(ea,
+			       "A SYN proxy is off (0), on (1) or automatic (2)");
+		return -EINVAL;
 	}
-	if (mode == FNAT_SYNPROXY_AUTO)
-		NL_SET_ERR_MSG(ea, "The SYN proxy is not automatic yet: enable or disable it");
-	else
-		NL_SET_ERR_MSG(ea, "A SYN proxy is off (0) or on (1)");
-	return -EINVAL;
+	if (mode && key->proto == IPPROTO_UDP) {
+		NL_SET_ERR_MSG(ea, "UDP has no SYN: the SYN proxy is for TCP");
+		return -EINVAL;
+	}
+	opts->synproxy = mode;
+	return 0;
 }
 
 /* What stock tools do not know stays as it is unless the request has it. */
@@ -334,6 +332,7 @@ static void zero_svc(struct fnat_svc *svc)
 	for (i = 0; set && i < set->n; i++)
 		fnat_stats_zero(&set->v[i]->stats);
 	fnat_stats_zero(&svc->stats);
+	fnat_guard_zero(&svc->guard);
 }
 
 int fnat_nl_zero(struct sk_buff *skb, struct genl_info *info)
@@ -388,6 +387,8 @@ int fnat_nl_put_svc(struct sk_buff *msg, const struct fnat_svc *svc)
 	    nla_put_u32(msg, FNAT_SVC_ATTR_EST_TIMEOUT,
 			svc->opts.est_timeout) ||
 	    nla_put_u32(msg, FNAT_SVC_ATTR_SYNPROXY, svc->opts.synproxy) ||
+	    nla_put_u32(msg, FNAT_SVC_ATTR_SYNPROXY_ACTIVE,
+			fnat_guard_stands(&svc->guard)) ||
 	    fnat_nl_put_stats(msg, &svc->stats, IPVS_SVC_ATTR_STATS,
 			      IPVS_SVC_ATTR_STATS64))
 		return -EMSGSIZE;

@@ -51,6 +51,8 @@ static const char * const event_names[FNAT_EV_MAX] = {
 	[FNAT_EV_SYNPROXY_RS_ERROR] = "synproxy_rs_error",
 	[FNAT_EV_SYNPROXY_QLEN]	= "synproxy_synsend_qlen",
 	[FNAT_EV_SYNPROXY_REUSED] = "synproxy_conn_reused",
+	[FNAT_EV_SYNPROXY_AUTO_ON] = "synproxy_auto_on",
+	[FNAT_EV_SYNPROXY_AUTO_OFF] = "synproxy_auto_off",
 };
 
 int fnat_stats_init(struct fnat_stats *s)

@@ -64,6 +64,8 @@ enum fnat_event {
 	FNAT_EV_SYNPROXY_RS_ERROR, /* SYNs that a server refused or let time out */
 	FNAT_EV_SYNPROXY_QLEN,	/* early packets that were not kept */
 	FNAT_EV_SYNPROXY_REUSED, /* cookies over a connection that had closed */
+	FNAT_EV_SYNPROXY_AUTO_ON, /* services that cookies were switched on for */
+	FNAT_EV_SYNPROXY_AUTO_OFF,
 	FNAT_EV_MAX
 };
 

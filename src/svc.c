@@ -92,6 +92,7 @@ static void free_rcu(struct rcu_head *head)
 {
 	struct fnat_svc *svc = container_of(head, struct fnat_svc, rcu);
 
+	fnat_guard_exit(&svc->guard);
 	fnat_stats_exit(&svc->stats);
 	kfree(svc);
 }
@@ -154,9 +155,12 @@ int fnat_svc_add(struct fnat_net *fn, const struct fnat_svc_key *key,
 	err = fnat_stats_init(&svc->stats);
 	if (err)
 		goto free_svc;
-	err = fnat_sched_start(svc, opts->sched);
+	err = fnat_guard_init(&svc->guard);
 	if (err)
 		goto exit_stats;
+	err = fnat_sched_start(svc, opts->sched);
+	if (err)
+		goto exit_guard;
 	err = add_vip(fn, key, ea);
 	if (err)
 		goto stop_sched;
@@ -164,6 +168,7 @@ int fnat_svc_add(struct fnat_net *fn, const struct fnat_svc_key *key,
 			      &fn->svc_next_id, GFP_KERNEL);
 	if (err < 0)
 		goto del_addr;
+	fnat_guard_set(svc, opts->synproxy);
 	hlist_add_head_rcu(&svc->node, chain(fn, key));
 	fnat_est_start(fn);
 	return 0;
@@ -174,6 +179,8 @@ del_addr:
 				 &key->addr);
 stop_sched:
 	fnat_sched_stop(svc);
+exit_guard:
+	fnat_guard_exit(&svc->guard);
 exit_stats:
 	fnat_stats_exit(&svc->stats);
 free_svc:
@@ -203,6 +210,7 @@ int fnat_svc_edit(struct fnat_svc *svc, const struct fnat_svc_opts *opts)
 	if (old.sched != opts->sched)
 		atomic64_set(&svc->cursor, 0);
 	fnat_sched_settle(svc);
+	fnat_guard_set(svc, opts->synproxy);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <linux/refcount.h>
 
 #include "fnat.h"
+#include "guard.h"
 
 struct fnat_dests;
 struct fnat_pkt;
@@ -51,6 +52,7 @@ struct fnat_svc {
 	struct fnat_dests __rcu	*dests;		/* NULL: none */
 	struct fnat_laddrs __rcu *laddrs;	/* NULL: the default pool's */
 	struct fnat_stats	stats;
+	struct fnat_guard	guard;
 	u32			offer;		/* synproxy.c */
 	u32			id;		/* in fn->svcs */
 	struct list_head	gone;		/* removed dests that drain */

@@ -288,6 +288,7 @@ unsigned int fnat_synproxy_answer(const struct fnat_pkt *p,
 	synack.seq = fnat_cookie_make(seal_of(p, svc, p->seq, window,
 					      &keys->now), window, &client);
 	fnat_count(p->fn, FNAT_EV_SYNPROXY_SYN);
+	fnat_guard_count(&svc->guard, FNAT_GUARD_SYN);
 	return fnat_segment_reply(p, &synack,
 				  READ_ONCE(p->fn->tune.synack_ttl));
 }

@@ -11,6 +11,7 @@
 #include <linux/siphash.h>
 #include <linux/types.h>
 
+#include "guard.h"
 #include "pkt.h"
 #include "svc.h"
 #include "tcpopt.h"
@@ -45,12 +46,20 @@ struct fnat_proof {
 int fnat_synproxy_init(struct fnat_net *fn);
 void fnat_synproxy_exit(struct fnat_net *fn);
 
-/* Whether @p is a matter of the SYN proxy of @svc. */
-static inline bool fnat_synproxy_guards(const struct fnat_svc *svc,
+/* Whether @p, of no connection, is a matter of the SYN proxy of @svc. */
+static inline bool fnat_synproxy_guards(struct fnat_svc *svc,
 					const struct fnat_pkt *p)
 {
-	return READ_ONCE(svc->opts.synproxy) == FNAT_SYNPROXY_ON &&
-	       p->proto == IPPROTO_TCP;
+	return p->proto == IPPROTO_TCP &&
+	       (fnat_guard_stands(&svc->guard) || fnat_guard_rises(svc));
+}
+
+/* Whether @p may bring a cookie back that it has given out. RCU. */
+static inline bool fnat_synproxy_remembers(const struct fnat_svc *svc,
+					   const struct fnat_pkt *p)
+{
+	return p->proto == IPPROTO_TCP &&
+	       (fnat_guard_stands(&svc->guard) || fnat_guard_remembers(svc));
 }
 
 /*

@@ -83,6 +83,8 @@ static const struct knob knobs[] = {
 	SWITCH("synproxy_conn_reuse_close", conn_reuse_close, 1),
 	SWITCH("synproxy_conn_reuse_time_wait", conn_reuse_time_wait, 1),
 	SWITCH("synproxy_conn_reuse_last_ack", conn_reuse_last_ack, 0),
+	{ "synproxy_auto_thresh", AT(auto_thresh), 1024, 1, 1 << 24 },
+	{ "synproxy_auto_calm", AT(auto_calm), 60, 1, DAY },
 	TIMEOUT("timeout_established", FNAT_TCP_S_ESTABLISHED),
 	TIMEOUT("timeout_synrecv", FNAT_TCP_S_SYN_RECV),
 	TIMEOUT("timeout_finwait", FNAT_TCP_S_FIN_WAIT),

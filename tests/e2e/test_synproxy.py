@@ -228,3 +228,25 @@ def test_flood(director):
         else:
             assert held > 2 * clients, "there was no flood"
         lab.ipvsadm("-C")
+
+
+def test_flood_of_an_automatic_one(director):
+    """It lets through what is half-open at once, no more, and is at rest again when all is over."""
+    clients, thresh = 100 // lab.SLOW, 64
+    lab.sh("sysctl", "-qw", f"net.ipv4.vs.synproxy_auto_thresh={thresh}",
+           "net.ipv4.vs.synproxy_auto_calm=2", "net.ipv4.vs.timeout_synrecv=3", ns="director")
+    serve(synproxy="auto")
+    assert pages(clients // 4) == clients // 4 and counted("synproxy_syn_cnt") == [0]
+    with flood():
+        lab.wait_until("it is active", lambda: "synproxy auto active" in lab.ipvsadm("-Ln").stdout, 30)
+        assert pages(clients) == clients
+        states = [conn["state"] for conn in lab.conns()]
+        assert states.count("SYN_RECV") <= thresh + 4
+    lab.wait_until("it is at rest", lambda: "auto active" not in lab.ipvsadm("-Ln").stdout, 60)
+    on, off, syns = counted("synproxy_auto_on", "synproxy_auto_off", "synproxy_syn_cnt")
+    assert on == off == 1, "it went to and fro"
+    assert pages(clients // 4) == clients // 4
+    assert counted("synproxy_syn_cnt") == [syns]
+    log = lab.out("dmesg")
+    assert "service TCP 198.51.100.1:80: too many half-open connections" in log
+    assert "service TCP 198.51.100.1:80: it has been calm" in log

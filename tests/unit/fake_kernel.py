@@ -114,7 +114,7 @@ GET_DAEMON, SET_TIMEOUT, GET_TIMEOUT, GET_INFO, ZERO, FLUSH = 11, 12, 13, 15, 16
 NEW_LADDR, DEL_LADDR, GET_LADDR, GET_CONN = 18, 19, 20, 64
 SERVICE, DEST, DAEMON, LADDR, CONN = 1, 2, 3, 7, 64
 FULLNAT = 5
-SYNPROXY, EST_TIMEOUT = 64, 65          # of a service
+SYNPROXY, EST_TIMEOUT, ACTIVE = 64, 65, 66      # of a service
 (HAS_FULLNAT, HAS_LADDR, HAS_EST_TIMEOUT, HAS_CONN,
  HAS_SYNPROXY) = (1 << i for i in range(5))
 
@@ -194,6 +194,7 @@ class Kernel:
         self.cap = False         # cap acknowledgements
         self.services = {}       # key: [attributes, {dest: attributes}, pool]
         self.stats = {}          # of each service, {attribute: number}
+        self.says = {}           # attributes that it adds to each service
         self.dest_stats = {}     # of each dest
         self.pool = {}           # address: (conflicts, conns) or those, used, free
         self.conns = []          # of conn()
@@ -320,7 +321,7 @@ class Kernel:
         if cmd == GET_SERVICE:
             for svc, _, _ in [self.service(tree)] if tree else self.services.values():
                 stats = {i: u64(self.stats.get(i, 1)) for i in range(1, 11)}
-                yield b"\1\1\0\0" + nla(SERVICE, {**svc, 12: stats})
+                yield b"\1\1\0\0" + nla(SERVICE, {**svc, **self.says, 12: stats})
             return
         svc = dict(tree[SERVICE])
         if SYNPROXY in svc and not self.features & HAS_SYNPROXY:

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from fake_kernel import HAS_SYNPROXY, u8, u16, u32
+from fake_kernel import ACTIVE, HAS_SYNPROXY, u8, u16, u32
 from ipvsadm import TOOLS, VIP, compile_c
 from test_ipvsadm_conn import MARK, MASQ, PROC, SIX, WEB, list_all
 
@@ -19,7 +19,7 @@ DEST = {"family": "ipv4", "forwarding": "fullnat", "weight": 1, "upper_threshold
         "persistent_conns": 0, "tunnel": None, **STATS}
 SERVICE = {"family": "ipv4", "scheduler": "rr", "scheduler_flags": [],
            "persistence": None, "one_packet": False, "est_timeout": 0,
-           "synproxy": "disable", **STATS, "destinations": []}
+           "synproxy": "disable", "synproxy_active": False, **STATS, "destinations": []}
 
 
 def document(host, line, **kwargs):
@@ -64,6 +64,18 @@ def test_services(big):
     assert document(big, f"-L -t {VIP}") == {**said, "services": said["services"][:1]}
     for dest in said["services"][0]["destinations"]:
         assert document(big, "-L --nosort")["services"][2]["destinations"].count(dest) == 1
+
+
+@pytest.mark.parametrize("mode, says, active", [
+    ("auto", 0, False), ("auto", 1, True), ("enable", 1, True), ("enable", None, True),
+    ("disable", 0, False)])
+def test_synproxy_is_active(host, mode, says, active):
+    """As the kernel says; one that does not say so has no auto."""
+    host.kernel.features |= HAS_SYNPROXY
+    host.kernel.says = {} if says is None else {ACTIVE: u32(says)}
+    host.table(f"-A -t {VIP} -j {mode}")
+    [service] = document(host, "-L")["services"]
+    assert (service["synproxy"], service["synproxy_active"]) == (mode, active)
 
 
 def test_connections(host):

@@ -2,7 +2,7 @@
 """What is new of a service: SYN proxy, timeout of its established connections."""
 import pytest
 
-from fake_kernel import (EST_TIMEOUT, HAS_FULLNAT, HAS_LADDR, HAS_SYNPROXY,
+from fake_kernel import (ACTIVE, EST_TIMEOUT, HAS_FULLNAT, HAS_LADDR, HAS_SYNPROXY,
                          NEW_SERVICE, SERVICE, SET_SERVICE, SYNPROXY, u32)
 from ipvsadm import VIP
 
@@ -63,6 +63,18 @@ def test_synproxy_is_listed_and_saved_unless_off(host, mode, shown):
     assert service_line(host) == f"TCP  {VIP} wrr est 5{shown}"
     saved = "" if mode == "disable" else f" -j {mode}"
     assert host.ok("-Sn") == f"-A -t {VIP} -s wrr -V 5{saved}\n"
+
+
+def test_synproxy_shows_what_auto_does(host):
+    """At rest or active, which nothing saves; the others say it themselves."""
+    host.kernel.features |= HAS_SYNPROXY
+    host.table(f"-A -t {VIP} -s rr -j auto")
+    for active, shown in ((0, "auto"), (1, "auto active")):
+        host.kernel.says[ACTIVE] = u32(active)
+        assert service_line(host) == f"TCP  {VIP} rr synproxy {shown}"
+        assert host.ok("-Sn") == f"-A -t {VIP} -s rr -j auto\n"
+    host.table(f"-E -t {VIP} -s rr -j enable")
+    assert service_line(host) == f"TCP  {VIP} rr synproxy"
 
 
 def test_synproxy_before_the_kernel_has_it(host):

@@ -51,6 +51,8 @@ KNOBS = {
     "synproxy_conn_reuse_close": (1, 0, 1),
     "synproxy_conn_reuse_time_wait": (1, 0, 1),
     "synproxy_conn_reuse_last_ack": (0, 0, 1),
+    "synproxy_auto_thresh": (1024, 1, 1 << 24),
+    "synproxy_auto_calm": (60, 1, 86400),
     "timeout_established": (900, 1, LONG),
     "timeout_synrecv": (60, 1, LONG),
     "timeout_finwait": (120, 1, LONG),

@@ -91,7 +91,8 @@
  */
 #define FNAT_SVC_ATTR_SYNPROXY		64	/* u32, FNAT_SYNPROXY_* */
 #define FNAT_SVC_ATTR_EST_TIMEOUT	65	/* u32 s, established; 0: as --set says */
-#define FNAT_SVC_ATTR_MAX		FNAT_SVC_ATTR_EST_TIMEOUT
+#define FNAT_SVC_ATTR_SYNPROXY_ACTIVE	66	/* u32, out; 1: SYNs get cookies now */
+#define FNAT_SVC_ATTR_MAX		FNAT_SVC_ATTR_SYNPROXY_ACTIVE
 
 #define FNAT_SYNPROXY_OFF		0
 #define FNAT_SYNPROXY_ON		1
