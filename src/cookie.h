@@ -12,10 +12,10 @@
  * flow with its first sequence number, and of the window.
  *
  * Whoever makes up an ACK names, whatever he writes into the nine bits, one
- * window that is accepted, and hits the seal once in 2^23; for as long as an old
- * key is accepted beside a new one, once in 2^22. Eight MSS, sixteen scales and
- * SACK or none (2^8) in two windows by two keys are the 2^10 of the 2^32 sequence
- * numbers that pass.
+ * window that is accepted, and hits the seal once in 2^23 for each key that is
+ * accepted: one, for some minutes after a change two, and three at the most. Eight
+ * MSS, sixteen scales and SACK or none (2^8) in two windows by two keys are the 2^10
+ * of the 2^32 sequence numbers that pass.
  */
 #ifndef FNAT_COOKIE_H
 #define FNAT_COOKIE_H

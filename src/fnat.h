@@ -124,7 +124,7 @@ struct fnat_net {
 	/* Read by first packets. */
 	struct fnat_laddrs __rcu *pool[2];	/* default LIPs: IPv4, IPv6 */
 	siphash_key_t		isn_key;
-	struct fnat_cookie_keys __rcu *cookie_keys;	/* synproxy.c */
+	struct fnat_cookie_keys __rcu *cookie_keys;	/* cookie_key.c */
 	atomic_t		early_held;	/* bytes; dial.c */
 	bool			dialled;	/* likewise; ever */
 	atomic_t		nr_conns;
@@ -151,7 +151,7 @@ struct fnat_net {
 	struct llist_head	dead_laddrs;
 	struct llist_head	dead_rs;
 	struct work_struct	reap;
-	struct work_struct	new_key;	/* synproxy.c */
+	struct work_struct	new_key;	/* cookie_key.c */
 	struct delayed_work	estimate;	/* est.c */
 	struct delayed_work	guards;		/* guard.c */
 

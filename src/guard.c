@@ -4,11 +4,9 @@
 
 #include "addr.h"
 #include "conn.h"
-#include "cookie.h"
+#include "cookie_key.h"
 #include "guard.h"
 #include "svc.h"
-
-#define COOKIE_LIFETIME	(2 * FNAT_COOKIE_WINDOW)
 
 /* Services looked at before commands get their turn. */
 #define BATCH	64
@@ -103,7 +101,7 @@ bool fnat_guard_rises(struct fnat_svc *svc)
 /* Cookies are about for as long as they live; whoever sees the state sees this. */
 static void remember(struct fnat_guard *g)
 {
-	WRITE_ONCE(g->lapses, fnat_now() + COOKIE_LIFETIME);
+	WRITE_ONCE(g->lapses, fnat_cookie_window_now() + 1);
 }
 
 static void lower(struct fnat_svc *svc)
@@ -116,9 +114,13 @@ static void lower(struct fnat_svc *svc)
 
 bool fnat_guard_remembers(const struct fnat_svc *svc)
 {
+	/* Another director of the cluster may have given it out. */
+	if (READ_ONCE(svc->guard.state) == FNAT_GUARD_RESTING &&
+	    fnat_cookie_keys(svc->fn)->given)
+		return true;
 	/* Pairs with the xchg() behind remember(). */
 	smp_rmb();
-	return (s32)(READ_ONCE(svc->guard.lapses) - fnat_now()) > 0;
+	return (s32)(READ_ONCE(svc->guard.lapses) - fnat_cookie_window_now()) >= 0;
 }
 
 /*

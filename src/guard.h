@@ -39,7 +39,7 @@ struct fnat_guard_counts {
 /* Of a service; no packet of a connection that is up looks at it. */
 struct fnat_guard {
 	int		state;		/* enum fnat_guard_state; by xchg(), cmpxchg() */
-	u32		lapses;		/* s; until then cookies may be about */
+	u32		lapses;		/* the last window with cookies about */
 	atomic_t	half_open;	/* connections in FNAT_TCP_S_SYN_RECV */
 	struct fnat_guard_counts __percpu *cpu;
 	/* All below under fn->cfg. */

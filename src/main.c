@@ -8,6 +8,7 @@
 #include <net/netns/generic.h>
 
 #include "conn.h"
+#include "cookie_key.h"
 #include "est.h"
 #include "fnat.h"
 #include "guard.h"
@@ -17,7 +18,6 @@
 #include "nl.h"
 #include "procfs.h"
 #include "svc.h"
-#include "synproxy.h"
 #include "sysctl.h"
 
 unsigned int fnat_net_id __read_mostly;
@@ -131,12 +131,12 @@ static int __net_init net_init(struct net *net)
 	err = fnat_stats_init(&fn->total);
 	if (err)
 		goto free_events;
-	err = fnat_synproxy_init(fn);
+	err = fnat_cookie_keys_init(fn);
 	if (err)
 		goto exit_total;
 	err = fnat_sysctl_init(fn);
 	if (err)
-		goto exit_synproxy;
+		goto exit_keys;
 	err = fnat_procfs_init(fn);
 	if (err)
 		goto exit_sysctl;
@@ -144,8 +144,8 @@ static int __net_init net_init(struct net *net)
 
 exit_sysctl:
 	fnat_sysctl_exit(fn);
-exit_synproxy:
-	fnat_synproxy_exit(fn);
+exit_keys:
+	fnat_cookie_keys_exit(fn);
 exit_total:
 	fnat_stats_exit(&fn->total);
 free_events:
@@ -188,7 +188,7 @@ static void __net_exit net_exit(struct net *net)
 
 	xa_destroy(&fn->svcs);
 	ida_destroy(&fn->laddr_ids);
-	fnat_synproxy_exit(fn);
+	fnat_cookie_keys_exit(fn);
 	fnat_stats_exit(&fn->total);
 	free_percpu(fn->events);
 }

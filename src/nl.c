@@ -12,6 +12,7 @@ static const struct nla_policy policy[FNAT_CMD_ATTR_MAX + 1] = {
 	[IPVS_CMD_ATTR_TIMEOUT_UDP]	= { .type = NLA_U32 },
 	[FNAT_CMD_ATTR_LADDR]		= NLA_POLICY_NESTED(fnat_laddr_policy),
 	[FNAT_CMD_ATTR_CONN]		= NLA_POLICY_NESTED(fnat_conn_policy),
+	[FNAT_CMD_ATTR_SYNPROXY_KEY]	= { .type = NLA_BINARY },
 };
 
 /* A reply to @info under construction. */
@@ -41,7 +42,8 @@ static int get_info(struct sk_buff *skb, struct genl_info *info)
 	    nla_put_u32(msg, FNAT_INFO_ATTR_FEATURES,
 			FNAT_FEATURE_FULLNAT | FNAT_FEATURE_LADDR |
 			FNAT_FEATURE_EST_TIMEOUT | FNAT_FEATURE_CONN |
-			FNAT_FEATURE_SYNPROXY)) {
+			FNAT_FEATURE_SYNPROXY | FNAT_FEATURE_SYNPROXY_KEY) ||
+	    fnat_nl_put_key_age(msg, fnat_nl_net(info))) {
 		nlmsg_free(msg);
 		return -EMSGSIZE;
 	}
@@ -152,6 +154,8 @@ static const struct genl_small_ops ops[] = {
 	OP(FNAT_CMD_DEL_LADDR, STRICT, fnat_nl_del_laddr, NULL),
 	OP(FNAT_CMD_GET_LADDR, STRICT, NULL, fnat_nl_dump_laddr),
 	OP(FNAT_CMD_GET_CONN, STRICT, NULL, fnat_nl_dump_conn),
+	OP(FNAT_CMD_SET_SYNPROXY_KEY, STRICT, fnat_nl_set_key, NULL),
+	OP(FNAT_CMD_DEL_SYNPROXY_KEY, STRICT, fnat_nl_del_key, NULL),
 };
 
 struct genl_family fnat_genl_family __ro_after_init = {

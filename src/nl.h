@@ -58,6 +58,9 @@ int fnat_nl_put_stats(struct sk_buff *msg, const struct fnat_stats *s,
 		      int attr32, int attr64);
 int fnat_nl_put_svc(struct sk_buff *msg, const struct fnat_svc *svc);
 
+/* When the operator has set the key of the SYN proxy, if so. */
+int fnat_nl_put_key_age(struct sk_buff *msg, const struct fnat_net *fn);
+
 /* One message of a dump; NULL if it does not fit. */
 static inline void *fnat_nl_dump_start(struct sk_buff *msg,
 				       struct netlink_callback *cb, u8 cmd)
@@ -84,5 +87,8 @@ int fnat_nl_del_laddr(struct sk_buff *skb, struct genl_info *info);
 int fnat_nl_dump_laddr(struct sk_buff *msg, struct netlink_callback *cb);
 
 int fnat_nl_dump_conn(struct sk_buff *msg, struct netlink_callback *cb);
+
+int fnat_nl_set_key(struct sk_buff *skb, struct genl_info *info);
+int fnat_nl_del_key(struct sk_buff *skb, struct genl_info *info);
 
 #endif /* FNAT_NL_H */

@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <linux/ktime.h>
-#include <linux/random.h>
-#include <linux/slab.h>
-
-#include "cookie.h"
+#include "cookie_key.h"
 #include "dest.h"
 #include "pkt.h"
 #include "refuse.h"
@@ -11,89 +7,10 @@
 #include "svc.h"
 #include "synproxy.h"
 
-/* A key of our own seals for an hour. */
-#define KEY_WINDOWS	(3600 / FNAT_COOKIE_WINDOW)
-
 /* What a host says that does not say it (RFC 9293 3.7.1). */
 static u16 default_mss(u16 af)
 {
 	return af == AF_INET ? 536 : 1220;
-}
-
-/* The same on every director whose clock is right. */
-static u32 window_now(void)
-{
-	return (u32)(ktime_get_real_seconds() / FNAT_COOKIE_WINDOW);
-}
-
-/* ------------------------------------------------------------------ keys */
-
-static struct fnat_cookie_keys *keys_of(const struct fnat_net *fn)
-{
-	return rcu_dereference_check(fn->cookie_keys,
-				     lockdep_is_held(&fn->cfg));
-}
-
-static void free_keys(struct rcu_head *head)
-{
-	kfree_sensitive(container_of(head, struct fnat_cookie_keys, rcu));
-}
-
-static int change_key(struct fnat_net *fn, const siphash_key_t *key)
-{
-	struct fnat_cookie_keys *was, *keys;
-
-	lockdep_assert_held(&fn->cfg);
-	keys = kmalloc(sizeof(*keys), GFP_KERNEL);
-	if (!keys)
-		return -ENOMEM;
-	was = keys_of(fn);
-	keys->now = *key;
-	keys->has_old = was;
-	keys->old = was ? was->now : *key;
-	keys->since = window_now();
-	rcu_assign_pointer(fn->cookie_keys, keys);
-	if (was)
-		call_rcu(&was->rcu, free_keys);
-	return 0;
-}
-
-static bool is_worn(const struct fnat_cookie_keys *keys, u32 now)
-{
-	return now - keys->since >= KEY_WINDOWS;
-}
-
-static void new_key(struct work_struct *work)
-{
-	struct fnat_net *fn = container_of(work, struct fnat_net, new_key);
-	siphash_key_t key;
-
-	mutex_lock(&fn->cfg);
-	if (is_worn(keys_of(fn), window_now())) {
-		get_random_bytes(&key, sizeof(key));
-		/* Without memory the old one seals until the next SYN asks. */
-		change_key(fn, &key);
-	}
-	mutex_unlock(&fn->cfg);
-}
-
-int fnat_synproxy_init(struct fnat_net *fn)
-{
-	siphash_key_t key;
-	int err;
-
-	INIT_WORK(&fn->new_key, new_key);
-	get_random_bytes(&key, sizeof(key));
-	mutex_lock(&fn->cfg);
-	err = change_key(fn, &key);
-	mutex_unlock(&fn->cfg);
-	return err;
-}
-
-void fnat_synproxy_exit(struct fnat_net *fn)
-{
-	cancel_work_sync(&fn->new_key);
-	kfree_sensitive(rcu_dereference_protected(fn->cookie_keys, true));
 }
 
 /* ------------------------------------------------------------- the offer */
@@ -224,25 +141,20 @@ static u64 seal_of(const struct fnat_pkt *p, const struct fnat_svc *svc,
 			    (u64)svc->key.fwmark << 32 | window, key);
 }
 
-/* Whether there may be cookies about that the old key has sealed. */
-static bool has_old(const struct fnat_cookie_keys *keys, u32 now)
-{
-	return keys->has_old && now - keys->since <= 1;
-}
-
 static bool is_sealed(const struct fnat_pkt *p, const struct fnat_svc *svc,
 		      struct fnat_proof *proof)
 {
-	const struct fnat_cookie_keys *keys = keys_of(p->fn);
-	u32 now = window_now();
+	const struct fnat_cookie_keys *keys = fnat_cookie_keys(p->fn);
+	u32 now = fnat_cookie_window_now();
 	u32 window = fnat_cookie_window(proof->told, now);
+	u32 i;
 
-	return fnat_cookie_open(seal_of(p, svc, proof->isn, window, &keys->now),
-				proof->told, &proof->offer) ||
-	       (has_old(keys, now) &&
-		fnat_cookie_open(seal_of(p, svc, proof->isn, window,
-					 &keys->old),
-				 proof->told, &proof->offer));
+	for (i = 0; fnat_cookie_key_lives(keys, i, now); i++)
+		if (fnat_cookie_open(seal_of(p, svc, proof->isn, window,
+					     &keys->key[i]),
+				     proof->told, &proof->offer))
+			return true;
+	return false;
 }
 
 /* ------------------------------------------------------------- the story */
@@ -259,7 +171,6 @@ unsigned int fnat_synproxy_answer(const struct fnat_pkt *p,
 				  struct fnat_svc *svc)
 {
 	const struct tcphdr *th = fnat_pkt_tcp(p);
-	const struct fnat_cookie_keys *keys = keys_of(p->fn);
 	struct fnat_tcpopt_offer client, ours;
 	u8 opt[FNAT_TCPOPT_OFFER_LEN];
 	struct fnat_segment synack = {
@@ -272,21 +183,21 @@ unsigned int fnat_synproxy_answer(const struct fnat_pkt *p,
 		.flags	= FNAT_TH_SYN | FNAT_TH_ACK,
 		.opt	= opt,
 	};
-	u32 window = window_now();
+	u32 window = fnat_cookie_window_now();
+	const siphash_key_t *key;
 
 	if (!has_dest(svc)) {
 		fnat_count(p->fn, FNAT_EV_SYNPROXY_NO_DEST);
 		return fnat_refuse(p, FNAT_DROP_NO_DEST);
 	}
-	if (unlikely(is_worn(keys, window)))
-		queue_work(fnat_wq, &p->fn->new_key);
+	key = fnat_cookie_key_seals(p->fn, window);
 	fnat_tcpopt_read((const u8 *)(th + 1), p->thlen - sizeof(*th), &client);
 	agree(svc, &client, &ours);
 	synack.optlen = fnat_tcpopt_write(opt, &ours);
 	synack.win = min_t(u32, READ_ONCE(p->fn->tune.early_max) * ours.mss,
 			   0xffff);
-	synack.seq = fnat_cookie_make(seal_of(p, svc, p->seq, window,
-					      &keys->now), window, &client);
+	synack.seq = fnat_cookie_make(seal_of(p, svc, p->seq, window, key),
+				      window, &client);
 	fnat_count(p->fn, FNAT_EV_SYNPROXY_SYN);
 	fnat_guard_count(&svc->guard, FNAT_GUARD_SYN);
 	return fnat_segment_reply(p, &synack,

@@ -7,8 +7,6 @@
 #ifndef FNAT_SYNPROXY_H
 #define FNAT_SYNPROXY_H
 
-#include <linux/rcupdate.h>
-#include <linux/siphash.h>
 #include <linux/types.h>
 
 #include "guard.h"
@@ -25,15 +23,6 @@ struct fnat_dest;
  */
 #define FNAT_SYNPROXY_SCALE	7
 
-/* What seals cookies: replaced, never changed. */
-struct fnat_cookie_keys {
-	siphash_key_t	now;
-	siphash_key_t	old;	/* accepted while cookies of it may be about */
-	bool		has_old;
-	u32		since;	/* window in which @now was set */
-	struct rcu_head	rcu;
-};
-
 /* What an ACK has proven: the SYN that it answers for, and what was told. */
 struct fnat_proof {
 	u32				isn;	/* the client's */
@@ -41,10 +30,6 @@ struct fnat_proof {
 	struct fnat_tcpopt_offer	offer;	/* the client's; mss rounded down */
 	u16				win;	/* the client's, unscaled as in a SYN */
 };
-
-/* 0 or -ENOMEM. */
-int fnat_synproxy_init(struct fnat_net *fn);
-void fnat_synproxy_exit(struct fnat_net *fn);
 
 /* Whether @p, of no connection, is a matter of the SYN proxy of @svc. */
 static inline bool fnat_synproxy_guards(struct fnat_svc *svc,

@@ -42,14 +42,28 @@ class Namespace:
 
     def enter(self):
         self.before = os.open("/proc/self/ns/net", os.O_RDONLY)
-        if not self.name:
-            return _must(libc.unshare(NEWNET))
-        with open(f"/run/netns/{self.name}", "rb") as f:
-            _must(libc.setns(f.fileno(), NEWNET))
+        if self.name:
+            with open(f"/run/netns/{self.name}", "rb") as f:
+                _must(libc.setns(f.fileno(), NEWNET))
+        else:
+            _must(libc.unshare(NEWNET))
+        self.here = os.open("/proc/self/ns/net", os.O_RDONLY)
+
+    @contextlib.contextmanager
+    def again(self):
+        """Within, this process is in it, which it has entered before and not left."""
+        was = os.open("/proc/self/ns/net", os.O_RDONLY)
+        _must(libc.setns(self.here, NEWNET))
+        try:
+            yield
+        finally:
+            _must(libc.setns(was, NEWNET))
+            os.close(was)
 
     def leave(self):
         _must(libc.setns(self.before, NEWNET))
         os.close(self.before)
+        os.close(self.here)
 
 
 @contextlib.contextmanager

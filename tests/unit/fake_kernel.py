@@ -112,11 +112,12 @@ NESTED = 0x8000
  NEW_DEST, SET_DEST, DEL_DEST, GET_DEST) = range(1, 9)
 GET_DAEMON, SET_TIMEOUT, GET_TIMEOUT, GET_INFO, ZERO, FLUSH = 11, 12, 13, 15, 16, 17
 NEW_LADDR, DEL_LADDR, GET_LADDR, GET_CONN = 18, 19, 20, 64
-SERVICE, DEST, DAEMON, LADDR, CONN = 1, 2, 3, 7, 64
+SET_KEY, DEL_KEY = 65, 66
+SERVICE, DEST, DAEMON, LADDR, CONN, KEY = 1, 2, 3, 7, 64, 65
 FULLNAT = 5
 SYNPROXY, EST_TIMEOUT, ACTIVE = 64, 65, 66      # of a service
 (HAS_FULLNAT, HAS_LADDR, HAS_EST_TIMEOUT, HAS_CONN,
- HAS_SYNPROXY) = (1 << i for i in range(5))
+ HAS_SYNPROXY, HAS_KEY) = (1 << i for i in range(6))
 
 Request = namedtuple("Request", "cmd flags attrs nested")
 
@@ -200,6 +201,7 @@ class Kernel:
         self.conns = []          # of conn()
         self.repeat = 1          # how often a dump of connections sends them
         self.timeouts = (900, 120, 300)
+        self.key = None          # of the SYN proxy, if it was set
         self.daemons = []        # attributes of each
         self.sockets = 0         # how many there have been
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -297,7 +299,8 @@ class Kernel:
     def command(self, cmd, tree, nested):
         if cmd == GET_INFO:
             yield (b"\x0e\1\0\0" + nla(1, u32(0x10201)) + nla(2, u32(4096))
-                   + (nla(64, u32(self.features)) if self.features else b""))
+                   + (nla(64, u32(self.features)) if self.features else b"")
+                   + (nla(65, u32(3600)) if self.key else b""))
         elif cmd == FLUSH:
             self.services.clear()
         elif cmd in (NEW_SERVICE, SET_SERVICE, DEL_SERVICE, GET_SERVICE):
@@ -308,6 +311,10 @@ class Kernel:
             yield from self.laddr(cmd, tree, nested)
         elif cmd == GET_CONN:
             yield from self.get_conn(tree, nested)
+        elif cmd in (SET_KEY, DEL_KEY):
+            if not (self.features or 0) & HAS_KEY:
+                raise Refused(errno.EOPNOTSUPP, "")
+            self.key = tree[KEY] if cmd == SET_KEY else None
         elif cmd == GET_TIMEOUT:
             yield b"\x0c\1\0\0" + b"".join(nla(4 + i, u32(t))
                                            for i, t in enumerate(self.timeouts))

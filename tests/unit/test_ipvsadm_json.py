@@ -46,7 +46,7 @@ def test_services(big):
         f"-A -t {VIP} -s rr", f"-a -t {VIP} -r 10.1.0.2:8080 -b -w 3 -x 9 -y 5",
         f"-a -t {VIP} -r 10.1.0.1 -i --tun-type gue --tun-port 99 --tun-csum")
     said = document(big, "-L")
-    assert said == {"version": "1.2.1", "conn_tab_size": 4096, "services": [
+    assert said == {"version": "1.2.1", "conn_tab_size": 4096, "synproxy_key_age": None, "services": [
         {**SERVICE, "protocol": "tcp", "address": "10.0.0.1", "port": 80, "destinations": [
             {**DEST, "address": "10.1.0.1", "port": 80, "forwarding": "tunnel",
              "tunnel": {"type": "gue", "port": 99, "checksum": "csum"}},
@@ -140,7 +140,7 @@ def test_timeouts_and_daemons(host):
 
 
 @pytest.mark.parametrize("line, said", [
-    ("-L", {"version": "1.2.1", "conn_tab_size": 4096, "services": []}),
+    ("-L", {"version": "1.2.1", "conn_tab_size": 4096, "synproxy_key_age": None, "services": []}),
     ("-L -c", {"connections": []}), ("-L --daemon", {"daemons": []}),
     ("-G", {"pools": [{"default": True, "local_addresses": []}]})])
 def test_nothing_to_list_is_a_document_too(host, line, said):

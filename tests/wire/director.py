@@ -9,9 +9,10 @@ import contextlib
 import functools
 import socket
 
-from abi import (DEL_DEST, DEL_LADDR, DEL_SERVICE, DEST, FLUSH, FULLNAT, GET_DEST, GET_LADDR, GET_SERVICE,
-                 LADDR, NEW_DEST, NEW_LADDR, NEW_SERVICE, SERVICE, SET_CONFIG, SET_DEST,
-                 SET_SERVICE, dest, key, laddr, named, options, service, strict)
+from abi import (COOKIE_KEY, DEL_DEST, DEL_KEY, DEL_LADDR, DEL_SERVICE, DEST, FLUSH, FULLNAT,
+                 GET_DEST, GET_LADDR, GET_SERVICE, LADDR, NEW_DEST, NEW_LADDR, NEW_SERVICE,
+                 SERVICE, SET_CONFIG, SET_DEST, SET_KEY, SET_SERVICE, dest, key, laddr, named,
+                 options, service, strict)
 from addresses import IP4, IP6, PORT
 from lib import lab
 from lib.netlink import Family, attr, attrs, be16, ip, nest, number, u32
@@ -111,6 +112,13 @@ class Director:
 
     def _owner(self, proto):
         return strict(key(**self._named(proto))) if proto else b""
+
+    def set_key(self, key):
+        """The SYN proxy's cookies are sealed with KEY, 16 bytes; None: with keys of its own."""
+        if key is None:
+            self.nl.request(DEL_KEY)
+        else:
+            self.nl.request(SET_KEY, attr(COOKIE_KEY, key))
 
     def timeouts(self, tcp=0, fin=0, udp=0):
         """Seconds, in place of the defaults; 0 leaves one as it is."""

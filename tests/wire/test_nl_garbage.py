@@ -8,16 +8,16 @@ import random
 
 import pytest
 
-from abi import (DEL_DEST, DEL_LADDR, DEL_SERVICE, FLUSH, GET_CONFIG, GET_CONN, GET_DAEMON,
-                 GET_DEST, GET_INFO, GET_LADDR, GET_SERVICE, NEW_DEST, NEW_LADDR, NEW_SERVICE,
-                 SERVICE, SET_CONFIG, SET_DEST, SET_INFO, SET_SERVICE, conn, dest, key, laddr,
-                 service, strict)
+from abi import (COOKIE_KEY, DEL_DEST, DEL_LADDR, DEL_SERVICE, FLUSH, GET_CONFIG, GET_CONN,
+                 GET_DAEMON, GET_DEST, GET_INFO, GET_LADDR, GET_SERVICE, NEW_DEST, NEW_LADDR,
+                 NEW_SERVICE, SERVICE, SET_CONFIG, SET_DEST, SET_INFO, SET_KEY, SET_SERVICE,
+                 conn, dest, key, laddr, service, strict)
 from lib.netlink import ACK, DUMP, GENL, HEADER, NESTED, Family, Refused, attr, ip
 from world import LIPS
 
-COMMANDS = [*range(0, 22), 64, 65, 255]
+COMMANDS = [*range(0, 22), 64, 65, 66, 67, 255]
 CHANGING = {NEW_SERVICE, SET_SERVICE, DEL_SERVICE, NEW_DEST, SET_DEST, DEL_DEST, NEW_LADDR,
-            DEL_LADDR}
+            DEL_LADDR, SET_KEY}
 ONLY_DUMPED = {GET_DEST, GET_DAEMON, GET_LADDR, GET_CONN}
 ELSEWHERE = dict(addr=ip("198.51.100.200"))
 N = 1000
@@ -38,7 +38,7 @@ def nearly(command):
             NEW_DEST: service() + dest(upper=None), SET_DEST: service() + dest(upper=None),
             DEL_DEST: service() + dest(), NEW_LADDR: strict(key()) + laddr("224.0.0.1"),
             DEL_LADDR: strict(key()) + laddr(LIPS[1]), GET_LADDR: strict(key()),
-            GET_CONN: conn(laddr=LIPS[0], dport=80),
+            GET_CONN: conn(laddr=LIPS[0], dport=80), SET_KEY: attr(COOKIE_KEY, bytes(15)),
             }.get(command, service(netmask=None) + dest(upper=None) + laddr("224.0.0.1"))
 
 
@@ -98,7 +98,7 @@ def test_no_attributes(world, nl, flags):
 
 @pytest.mark.parametrize("kind", ["random", "mangled"])
 def test_garbage(world, nl, kind):
-    """A thousand messages, by the same dice each time: refused, and nothing has changed."""
+    """Thousands of messages, by the same dice each time: refused, and nothing has changed."""
     before = world.configuration()
     rnd, answers = random.Random(f"ipvs-fullnat {kind}"), {}
     for _ in range(N):

@@ -39,12 +39,22 @@
  * the dump runs may or may not be in it, all others are, once.
  */
 #define FNAT_CMD_GET_CONN	64
-#define FNAT_CMD_MAX		FNAT_CMD_GET_CONN
+
+/*
+ * The SYN proxy's cookies are sealed with FNAT_CMD_ATTR_SYNPROXY_KEY; or again with
+ * keys of the director's own. No reply ever carries a key.
+ */
+#define FNAT_CMD_SET_SYNPROXY_KEY	65
+#define FNAT_CMD_DEL_SYNPROXY_KEY	66
+#define FNAT_CMD_MAX		FNAT_CMD_DEL_SYNPROXY_KEY
 
 /* Top-level attributes: a nest of FNAT_LADDR_ATTR_*, one of FNAT_CONN_ATTR_*. */
 #define FNAT_CMD_ATTR_LADDR	7
 #define FNAT_CMD_ATTR_CONN	64
-#define FNAT_CMD_ATTR_MAX	FNAT_CMD_ATTR_CONN
+#define FNAT_CMD_ATTR_SYNPROXY_KEY	65	/* binary, in: 16 bytes */
+#define FNAT_CMD_ATTR_MAX	FNAT_CMD_ATTR_SYNPROXY_KEY
+
+#define FNAT_SYNPROXY_KEY_LEN	16
 
 /* A local address. */
 #define FNAT_LADDR_ATTR_ADDR		1	/* binary, 4 or 16 bytes in, 16 out */
@@ -103,11 +113,14 @@
 
 /* In a GET_INFO reply: what this module can do (u32 of FNAT_FEATURE_*). */
 #define FNAT_INFO_ATTR_FEATURES		64
+/* u32 s: since the operator set the key that seals cookies; absent: he did not. */
+#define FNAT_INFO_ATTR_SYNPROXY_KEY_AGE	65
 
 #define FNAT_FEATURE_FULLNAT		(1U << 0)	/* forwarding method 5 */
 #define FNAT_FEATURE_LADDR		(1U << 1)	/* commands 18 to 20 */
 #define FNAT_FEATURE_EST_TIMEOUT	(1U << 2)	/* FNAT_SVC_ATTR_EST_TIMEOUT */
 #define FNAT_FEATURE_CONN		(1U << 3)	/* FNAT_CMD_GET_CONN */
 #define FNAT_FEATURE_SYNPROXY		(1U << 4)	/* FNAT_SVC_ATTR_SYNPROXY */
+#define FNAT_FEATURE_SYNPROXY_KEY	(1U << 5)	/* FNAT_CMD_SET_SYNPROXY_KEY */
 
 #endif /* _UAPI_LINUX_IP_VS_FULLNAT_H */
