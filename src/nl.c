@@ -42,7 +42,8 @@ static int get_info(struct sk_buff *skb, struct genl_info *info)
 	    nla_put_u32(msg, FNAT_INFO_ATTR_FEATURES,
 			FNAT_FEATURE_FULLNAT | FNAT_FEATURE_LADDR |
 			FNAT_FEATURE_EST_TIMEOUT | FNAT_FEATURE_CONN |
-			FNAT_FEATURE_SYNPROXY | FNAT_FEATURE_SYNPROXY_KEY) ||
+			FNAT_FEATURE_SYNPROXY | FNAT_FEATURE_SYNPROXY_KEY |
+			FNAT_FEATURE_SYNPROXY_STATS) ||
 	    fnat_nl_put_key_age(msg, fnat_nl_net(info))) {
 		nlmsg_free(msg);
 		return -EMSGSIZE;

@@ -56,6 +56,7 @@ int fnat_nl_addr(const struct nlattr *attr, u16 af, union nf_inet_addr *addr,
 int fnat_nl_put_svc_key(struct sk_buff *msg, const struct fnat_svc_key *key);
 int fnat_nl_put_stats(struct sk_buff *msg, const struct fnat_stats *s,
 		      int attr32, int attr64);
+int fnat_nl_put_guard_stats(struct sk_buff *msg, const struct fnat_guard *g);
 int fnat_nl_put_svc(struct sk_buff *msg, const struct fnat_svc *svc);
 
 /* When the operator has set the key of the SYN proxy, if so. */

@@ -389,6 +389,7 @@ int fnat_nl_put_svc(struct sk_buff *msg, const struct fnat_svc *svc)
 	    nla_put_u32(msg, FNAT_SVC_ATTR_SYNPROXY, svc->opts.synproxy) ||
 	    nla_put_u32(msg, FNAT_SVC_ATTR_SYNPROXY_ACTIVE,
 			fnat_guard_stands(&svc->guard)) ||
+	    fnat_nl_put_guard_stats(msg, &svc->guard) ||
 	    fnat_nl_put_stats(msg, &svc->stats, IPVS_SVC_ATTR_STATS,
 			      IPVS_SVC_ATTR_STATS64))
 		return -EMSGSIZE;

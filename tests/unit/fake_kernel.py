@@ -115,9 +115,9 @@ NEW_LADDR, DEL_LADDR, GET_LADDR, GET_CONN = 18, 19, 20, 64
 SET_KEY, DEL_KEY = 65, 66
 SERVICE, DEST, DAEMON, LADDR, CONN, KEY = 1, 2, 3, 7, 64, 65
 FULLNAT = 5
-SYNPROXY, EST_TIMEOUT, ACTIVE = 64, 65, 66      # of a service
+SYNPROXY, EST_TIMEOUT, ACTIVE, PROXY_STATS = 64, 65, 66, 67     # of a service
 (HAS_FULLNAT, HAS_LADDR, HAS_EST_TIMEOUT, HAS_CONN,
- HAS_SYNPROXY, HAS_KEY) = (1 << i for i in range(6))
+ HAS_SYNPROXY, HAS_KEY, HAS_PROXY_STATS) = (1 << i for i in range(7))
 
 Request = namedtuple("Request", "cmd flags attrs nested")
 

@@ -61,6 +61,8 @@ USAGE_ERRORS = {
     "-L --timeout -r 10.1.0.1": CONN_ONLY.format("real-server"),
     f"-L --timeout -t {VIP}": "options conflicts in the list command",
     f"-L -c -t {VIP} --stats": "options conflicts in the list command",
+    "-L -c --synproxy-stats": "options conflicts in the list command",
+    "-G --synproxy-stats": "Illegal 'synproxy-stats' option with the 'get-laddr' command",
     f"-A -t {VIP} --client 10.9.0.1":
         "Illegal 'client' option with the 'add-service' command",
     "-L -c -r 10.1.0.1:99999": "illegal real server address[:port] specified",

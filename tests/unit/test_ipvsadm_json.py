@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from fake_kernel import ACTIVE, HAS_SYNPROXY, u8, u16, u32
+from fake_kernel import ACTIVE, HAS_SYNPROXY, PROXY_STATS, u8, u16, u32, u64
 from ipvsadm import TOOLS, VIP, compile_c
 from test_ipvsadm_conn import MARK, MASQ, PROC, SIX, WEB, list_all
 
@@ -19,7 +19,8 @@ DEST = {"family": "ipv4", "forwarding": "fullnat", "weight": 1, "upper_threshold
         "persistent_conns": 0, "tunnel": None, **STATS}
 SERVICE = {"family": "ipv4", "scheduler": "rr", "scheduler_flags": [],
            "persistence": None, "one_packet": False, "est_timeout": 0,
-           "synproxy": "disable", "synproxy_active": False, **STATS, "destinations": []}
+           "synproxy": "disable", "synproxy_active": False,
+           "synproxy_stats": {"syn_cnt": 0, "ok_ack": 0, "bad_ack": 0}, **STATS, "destinations": []}
 
 
 def document(host, line, **kwargs):
@@ -76,6 +77,14 @@ def test_synproxy_is_active(host, mode, says, active):
     host.table(f"-A -t {VIP} -j {mode}")
     [service] = document(host, "-L")["services"]
     assert (service["synproxy"], service["synproxy_active"]) == (mode, active)
+
+
+def test_synproxy_stats(host):
+    """Exact."""
+    host.kernel.says = {PROXY_STATS: {i: u64(n) for i, n in enumerate(BIG[:3], 1)}}
+    host.table(f"-A -t {VIP}")
+    assert document(host, "-L")["services"][0]["synproxy_stats"] == dict(
+        zip(("syn_cnt", "ok_ack", "bad_ack"), BIG))
 
 
 def test_connections(host):

@@ -2,8 +2,9 @@
 """What is new of a service: SYN proxy, timeout of its established connections."""
 import pytest
 
-from fake_kernel import (ACTIVE, EST_TIMEOUT, HAS_FULLNAT, HAS_LADDR, HAS_SYNPROXY,
-                         NEW_SERVICE, SERVICE, SET_SERVICE, SYNPROXY, u32)
+from fake_kernel import (ACTIVE, EST_TIMEOUT, HAS_FULLNAT, HAS_LADDR, HAS_PROXY_STATS,
+                         HAS_SYNPROXY, NEW_SERVICE, PROXY_STATS, SERVICE, SET_SERVICE,
+                         SYNPROXY, u32, u64)
 from ipvsadm import VIP
 
 
@@ -75,6 +76,28 @@ def test_synproxy_shows_what_auto_does(host):
         assert host.ok("-Sn") == f"-A -t {VIP} -s rr -j auto\n"
     host.table(f"-E -t {VIP} -s rr -j enable")
     assert service_line(host) == f"TCP  {VIP} rr synproxy"
+
+
+def test_synproxy_stats(host):
+    """A view of its own, without servers; large numbers as in others, exact ones if asked for."""
+    host.kernel.features |= HAS_SYNPROXY | HAS_PROXY_STATS
+    host.kernel.says = {ACTIVE: u32(1), PROXY_STATS: {1: u64(123456789012), 2: u64(2), 3: u64(3)}}
+    host.table(f"-A -t {VIP} -j auto", f"-a -t {VIP} -r 10.1.0.1 -b", "-A -f 7 -j enable",
+               "-A -u 10.0.0.1:53")
+    title, *lines = host.ok("-L -n --synproxy-stats").splitlines()[1:]
+    assert title.split()[-4:] == ["SYNproxy", "syn_cnt", "ok_ack", "bad_ack"]
+    assert [line.split() for line in lines] == [
+        ["TCP", VIP, "auto", "active", "123G", "2", "3"],
+        ["UDP", "10.0.0.1:53", "disable", "123G", "2", "3"],
+        ["FWM", "7", "enable", "123G", "2", "3"]]
+    assert len({line.rindex("3") for line in (title.replace("bad_ack", "bad_ac3"), *lines)}) == 1
+    assert "123456789012 " in host.ok(f"-L -t {VIP} --synproxy-stats --exact")
+
+
+def test_synproxy_stats_need_a_kernel_that_has_them(host):
+    """Zeros would be a lie."""
+    assert host.fails("-L --synproxy-stats") == (
+        2, "This ip_vs_fullnat has no statistics of the SYN proxy: load a newer one\n")
 
 
 def test_synproxy_before_the_kernel_has_it(host):

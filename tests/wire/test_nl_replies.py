@@ -29,7 +29,7 @@ def test_info(nl):
     """Version, table size, and the bits by which tools know what we can do."""
     [(command, info)] = nl.request(GET_INFO)
     assert command == SET_INFO
-    assert {k: number(v) for k, v in info.items()} == {1: 0x010201, 2: 1 << 14, 64: 0b111111}
+    assert {k: number(v) for k, v in info.items()} == {1: 0x010201, 2: 1 << 14, 64: 0b1111111}
 
 
 def test_config(nl):

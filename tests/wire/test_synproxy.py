@@ -5,8 +5,10 @@ import struct
 
 import pytest
 
+from abi import ZERO
 from addresses import CLIENT_DEV, CLIENT_MAC, PORT
 from lib import lab
+from lib.netlink import attrs, number
 from lib.packet import TCP
 from test_translation import NOP, sack
 from world import Flow, sysctl
@@ -449,6 +451,26 @@ def test_again_is_up_to_the_operator(world, guarded):
     world.c.send(again.from_client("A"))
     assert world.s.receive(2 * lab.SLOW).flags == "A", "not passed on"
     assert count("synproxy_conn_reused") == 0
+
+
+def test_stats_of_each_service(world, guarded):
+    """What was answered and what came back, by service; zeroed with the rest."""
+    def stats():
+        return [[number(attrs(service[67])[i]) for i in (1, 2, 3)] for service in world.services()]
+
+    world.service(port=81, synproxy=1)
+    for sport in (40000, 40001):
+        guarded(sport).handshake()
+    guarded(40002).syn()
+    guarded(40003, dport=81, rport=80).handshake()
+    world.c.send(guarded(40004, dport=81).from_client("A"))
+    lab.wait_until("it was counted", lambda: count("synproxy_bad_ack") == 1)
+    assert stats() == [[3, 2, 0], [1, 1, 1]]
+    world.nl.request(ZERO)
+    assert stats() == [[0, 0, 0], [0, 0, 0]]
+    guarded(40005).syn()
+    assert stats() == [[1, 0, 0], [0, 0, 0]]
+    assert count("synproxy_syn_cnt") == 5
 
 
 def test_refused_for_udp(world):

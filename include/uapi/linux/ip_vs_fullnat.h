@@ -102,7 +102,15 @@
 #define FNAT_SVC_ATTR_SYNPROXY		64	/* u32, FNAT_SYNPROXY_* */
 #define FNAT_SVC_ATTR_EST_TIMEOUT	65	/* u32 s, established; 0: as --set says */
 #define FNAT_SVC_ATTR_SYNPROXY_ACTIVE	66	/* u32, out; 1: SYNs get cookies now */
-#define FNAT_SVC_ATTR_MAX		FNAT_SVC_ATTR_SYNPROXY_ACTIVE
+#define FNAT_SVC_ATTR_SYNPROXY_STATS	67	/* out; FNAT_SYNPROXY_STATS_ATTR_* */
+#define FNAT_SVC_ATTR_MAX		FNAT_SVC_ATTR_SYNPROXY_STATS
+
+/* What the SYN proxy of a service has done since IPVS_CMD_ZERO, u64 each. */
+#define FNAT_SYNPROXY_STATS_ATTR_SYN_CNT	1	/* SYNs answered with cookies */
+#define FNAT_SYNPROXY_STATS_ATTR_OK_ACK		2	/* cookies that came back */
+#define FNAT_SYNPROXY_STATS_ATTR_BAD_ACK	3	/* no connection, no cookie */
+#define FNAT_SYNPROXY_STATS_ATTR_PAD		4
+#define FNAT_SYNPROXY_STATS_ATTR_MAX		FNAT_SYNPROXY_STATS_ATTR_PAD
 
 #define FNAT_SYNPROXY_OFF		0
 #define FNAT_SYNPROXY_ON		1
@@ -122,5 +130,6 @@
 #define FNAT_FEATURE_CONN		(1U << 3)	/* FNAT_CMD_GET_CONN */
 #define FNAT_FEATURE_SYNPROXY		(1U << 4)	/* FNAT_SVC_ATTR_SYNPROXY */
 #define FNAT_FEATURE_SYNPROXY_KEY	(1U << 5)	/* FNAT_CMD_SET_SYNPROXY_KEY */
+#define FNAT_FEATURE_SYNPROXY_STATS	(1U << 6)	/* FNAT_SVC_ATTR_SYNPROXY_STATS */
 
 #endif /* _UAPI_LINUX_IP_VS_FULLNAT_H */
