@@ -2,6 +2,7 @@
 """Real stacks, whose handshakes the SYN proxy takes part in."""
 
 import contextlib
+import json
 import pathlib
 import re
 import time
@@ -43,6 +44,8 @@ def test_pages(director, family):
     assert len(set(curl(*[f"http://{host}/?{i}" for i in range(5)]).splitlines())) == 1
     assert counted("synproxy_syn_cnt", "synproxy_ok_ack", "synproxy_bad_ack") == [5, 5, 0]
     assert {row["synproxy"] for row in services()} == {"enable"}
+    [row] = lab.ipvsadm("-Ln", "--synproxy-stats").stdout.splitlines()[2:]
+    assert row.split()[-4:] == ["enable", "5", "5", "0"]
 
 
 def services():
@@ -50,6 +53,27 @@ def services():
     text = lab.ipvsadm("-Ln").stdout
     return [{"synproxy": "enable" if "synproxy" in line else "disable"}
             for line in text.splitlines() if line.startswith("TCP")]
+
+
+def test_key_of_the_operator(director):
+    """Taken from a file and from stdin, in use, told of but not told; three are enough."""
+    def age():
+        return json.loads(lab.ipvsadm("-L", "--json").stdout)["synproxy_key_age"]
+
+    key = pathlib.Path("/tmp/synproxy.key")
+    key.write_text(f"{'0f' * 16}\n")
+    host = serve()
+    assert age() is None
+    lab.ipvsadm("--synproxy-key", key)
+    assert age() < 60
+    assert curl(f"http://{host}/").startswith("this page comes from")
+    for digit in "ab":
+        lab.ipvsadm("--synproxy-key", "-", stdin=digit * 32)
+        assert curl(f"http://{host}/").startswith("this page comes from")
+    with pytest.raises(lab.CommandFailed, match="Too many keys at once: There may be cookies of"):
+        lab.ipvsadm("--synproxy-key", "-", stdin="c" * 32)
+    assert "synproxy-key" not in lab.ipvsadm("-Sn").stdout
+    assert counted("synproxy_ok_ack", "synproxy_bad_ack") == [3, 0]
 
 
 @family
@@ -232,17 +256,20 @@ def test_flood(director):
 
 def test_flood_of_an_automatic_one(director):
     """It lets through what is half-open at once, no more, and is at rest again when all is over."""
+    def is_active():
+        return "synproxy auto active" in lab.ipvsadm("-Ln").stdout
+
     clients, thresh = 100 // lab.SLOW, 64
     lab.sh("sysctl", "-qw", f"net.ipv4.vs.synproxy_auto_thresh={thresh}",
            "net.ipv4.vs.synproxy_auto_calm=2", "net.ipv4.vs.timeout_synrecv=3", ns="director")
     serve(synproxy="auto")
     assert pages(clients // 4) == clients // 4 and counted("synproxy_syn_cnt") == [0]
     with flood():
-        lab.wait_until("it is active", lambda: "synproxy auto active" in lab.ipvsadm("-Ln").stdout, 30)
+        lab.wait_until("it is active", is_active, 30)
         assert pages(clients) == clients
         states = [conn["state"] for conn in lab.conns()]
         assert states.count("SYN_RECV") <= thresh + 4
-    lab.wait_until("it is at rest", lambda: "auto active" not in lab.ipvsadm("-Ln").stdout, 60)
+    lab.wait_until("it is at rest", lambda: not is_active(), 60)
     on, off, syns = counted("synproxy_auto_on", "synproxy_auto_off", "synproxy_syn_cnt")
     assert on == off == 1, "it went to and fro"
     assert pages(clients // 4) == clients // 4
