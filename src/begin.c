@@ -185,12 +185,12 @@ static enum fnat_event objection(const struct fnat_pkt *p, bool cookie)
  * @p brings back the cookie that is @proof: as fnat_begin(). The connection is
  * opened by what looks like the SYN that the cookie answers for.
  */
-static struct fnat_dir *redeem(const struct fnat_pkt *p, struct fnat_svc *svc,
-			       const struct fnat_proof *proof,
-			       unsigned int *verdict)
+static noinline_for_stack
+struct fnat_dir *redeem(const struct fnat_pkt *p, struct fnat_svc *svc,
+			const struct fnat_proof *proof, unsigned int *verdict)
 {
+	struct fnat_pkt syn = *p;
 	enum fnat_event why;
-	struct fnat_pkt syn;
 	struct fnat_dir *d;
 
 	fnat_count(p->fn, FNAT_EV_SYNPROXY_ACK);
@@ -201,7 +201,6 @@ static struct fnat_dir *redeem(const struct fnat_pkt *p, struct fnat_svc *svc,
 		*verdict = fnat_drop(p, why);
 		return NULL;
 	}
-	syn = *p;
 	syn.seq = proof->isn;
 	d = open(&syn, svc, proof, &why);
 	if (!d)

@@ -63,13 +63,11 @@ static u32 server_isn(const struct fnat_conn *c, const struct fnat_proof *proof)
 static void call_server(struct fnat_conn *c, struct fnat_net *fn,
 			const struct fnat_proof *proof)
 {
-	u8 opt[FNAT_TCPOPT_OFFER_LEN];
 	struct fnat_segment syn = {
 		.seq	= server_isn(c, proof),
 		.flags	= FNAT_TH_SYN,
 		.win	= proof->win,
-		.opt	= opt,
-		.optlen	= fnat_tcpopt_write(opt, &proof->offer),
+		.offer	= &proof->offer,
 	};
 
 	send(c, fn, FNAT_END_LIP, FNAT_END_SERVER, &syn);

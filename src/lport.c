@@ -224,25 +224,33 @@ static __be16 port_at(const struct fnat_lports *map, u32 index)
 	return htons(map->first_port + fnat_shuffle(&map->order, index));
 }
 
+static u64 flow_hash6(const struct fnat_net *fn, const struct fnat_lports *map,
+		      __be32 ports)
+{
+	const struct {
+		struct in6_addr	laddr;
+		struct in6_addr	raddr;
+		__be32		ports;
+		u32		pad;
+	} __aligned(SIPHASH_ALIGNMENT) flow = {
+		.laddr	= map->laddr->addr.in6,
+		.raddr	= map->rs->addr.in6,
+		.ports	= ports,
+	};
+
+	return siphash(&flow, sizeof(flow), &fn->isn_key);
+}
+
 static u64 flow_hash(const struct fnat_net *fn, const struct fnat_lports *map,
 		     __be16 port)
 {
-	struct {
-		union nf_inet_addr	laddr;
-		union nf_inet_addr	raddr;
-		__be32			ports;
-		u32			pad;
-	} __aligned(SIPHASH_ALIGNMENT) flow = {
-		.laddr	= map->laddr->addr,
-		.raddr	= map->rs->addr,
-		.ports	= fnat_ports(port, map->rs->port),
-	};
+	__be32 ports = fnat_ports(port, map->rs->port);
 
-	if (map->rs->af == AF_INET)
-		return siphash_3u32((__force u32)flow.laddr.ip,
-				    (__force u32)flow.raddr.ip,
-				    (__force u32)flow.ports, &fn->isn_key);
-	return siphash(&flow, sizeof(flow), &fn->isn_key);
+	if (map->rs->af == AF_INET6)
+		return flow_hash6(fn, map, ports);
+	return siphash_3u32((__force u32)map->laddr->addr.ip,
+			    (__force u32)map->rs->addr.ip,
+			    (__force u32)ports, &fn->isn_key);
 }
 
 /*

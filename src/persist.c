@@ -91,22 +91,15 @@ unbind:
 	return NULL;
 }
 
-struct fnat_dest *fnat_persist_pick(struct fnat_svc *svc,
-				    const struct fnat_pkt *p,
-				    struct fnat_conn **tmpl,
-				    enum fnat_event *why)
+/* fnat_persist_pick() of a service that is persistent. */
+static noinline_for_stack
+struct fnat_dest *pick_again(struct fnat_svc *svc, const struct fnat_pkt *p,
+			     struct fnat_conn **tmpl, enum fnat_event *why)
 {
+	const struct fnat_pkt key = template_key(svc, p);
+	struct fnat_dir *d = fnat_conn_find(&key);
 	struct fnat_dest *dest;
-	struct fnat_pkt key;
-	struct fnat_dir *d;
 
-	*tmpl = NULL;
-	*why = FNAT_DROP_NO_DEST;
-	if (!fnat_svc_has(svc, IP_VS_SVC_F_PERSISTENT))
-		return fnat_sched_pick(svc, p);
-
-	key = template_key(svc, p);
-	d = fnat_conn_find(&key);
 	if (d) {
 		dest = follow(fnat_dir_conn(d), svc);
 		if (dest) {
@@ -116,4 +109,16 @@ struct fnat_dest *fnat_persist_pick(struct fnat_svc *svc,
 		fnat_conn_kill(p->fn, fnat_dir_conn(d));
 	}
 	return begin(svc, p, &key, tmpl, why);
+}
+
+struct fnat_dest *fnat_persist_pick(struct fnat_svc *svc,
+				    const struct fnat_pkt *p,
+				    struct fnat_conn **tmpl,
+				    enum fnat_event *why)
+{
+	*tmpl = NULL;
+	*why = FNAT_DROP_NO_DEST;
+	if (fnat_svc_has(svc, IP_VS_SVC_F_PERSISTENT))
+		return pick_again(svc, p, tmpl, why);
+	return fnat_sched_pick(svc, p);
 }

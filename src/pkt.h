@@ -41,7 +41,8 @@ struct fnat_pkt {
 	u16			nhoff;		/* IP header, in skb->data */
 	u16			thoff;		/* transport header, likewise */
 	u16			thlen;		/* with TCP options */
-	u32			seq;		/* TCP, host order */
+	/* From here on nothing is said unless it is TCP. */
+	u32			seq;		/* host order */
 	u32			ack;
 	u32			seg_len;	/* payload, SYN and FIN */
 	u16			win;		/* as sent, unscaled */

@@ -13,6 +13,7 @@
 #include "fnat.h"
 #include "pkt.h"
 #include "segment.h"
+#include "tcpopt.h"
 
 /* Where a packet of ours goes, and what it carries. */
 struct envelope {
@@ -138,21 +139,24 @@ static struct envelope envelope_of(struct fnat_net *fn,
 	};
 }
 
+/* With all the options that we ever send. */
+#define SEGMENT_MAX	(sizeof(struct tcphdr) + FNAT_TCPOPT_OFFER_LEN)
+
 /* Behind the IP header; the checksum is left to the device, or to the stack. */
 static void put_tcp(struct sk_buff *skb, const struct envelope *e,
 		    const struct fnat_segment *s)
 {
-	unsigned int len = sizeof(struct tcphdr) + s->optlen;
-	struct tcphdr *th = __skb_put(skb, len);
+	struct tcphdr *th = (struct tcphdr *)skb_tail_pointer(skb);
+	unsigned int len = sizeof(*th);
 
-	memset(th, 0, sizeof(*th));
+	if (s->offer)
+		len += fnat_tcpopt_write((u8 *)(th + 1), s->offer);
+	__skb_put(skb, len);
 	*(__be32 *)th = s->ports;
 	th->seq = htonl(s->seq);
 	th->ack_seq = htonl(s->ack);
-	th->doff = len / 4;
-	th->window = htons(s->win);
-	tcp_flag_byte(th) = s->flags;
-	memcpy(th + 1, s->opt, s->optlen);
+	tcp_flag_word(th) = htonl(len / 4 << 28 | s->flags << 16 | s->win);
+	th->urg_ptr = 0;
 
 	th->check = ~pseudo_sum(e, len, 0);
 	skb->ip_summed = CHECKSUM_PARTIAL;
@@ -163,7 +167,7 @@ static void put_tcp(struct sk_buff *skb, const struct envelope *e,
 int fnat_segment_send(struct fnat_net *fn, const struct fnat_segment *s)
 {
 	const struct envelope e = envelope_of(fn, s);
-	struct sk_buff *skb = start(&e, sizeof(struct tcphdr) + s->optlen);
+	struct sk_buff *skb = start(&e, SEGMENT_MAX);
 
 	if (!skb)
 		return -ENOBUFS;
@@ -184,7 +188,6 @@ static bool has_neighbour(const struct sk_buff *skb)
 static int rewrite(struct sk_buff *skb, const struct fnat_pkt *p,
 		   const struct envelope *e, const struct fnat_segment *s, u8 ttl)
 {
-	unsigned int room = sizeof(struct tcphdr) + s->optlen;
 	unsigned int iplen = e->af == AF_INET ? sizeof(struct iphdr) :
 						sizeof(struct ipv6hdr);
 
@@ -193,20 +196,22 @@ static int rewrite(struct sk_buff *skb, const struct fnat_pkt *p,
 	/* IP options and extension headers stay behind. */
 	__skb_pull(skb, p->thoff - iplen);
 	if (pskb_trim(skb, 0) ||
-	    (unlikely(skb_tailroom(skb) < iplen + room) &&
-	     pskb_expand_head(skb, 0, iplen + room, GFP_ATOMIC)))
+	    (unlikely(skb_tailroom(skb) < iplen + SEGMENT_MAX) &&
+	     pskb_expand_head(skb, 0, iplen + SEGMENT_MAX, GFP_ATOMIC)))
 		return -ENOMEM;
 	skb_reset_network_header(skb);
-	if (e->af == AF_INET) {
+	if (e->af == AF_INET)
 		put_ip4(skb, e, ttl);
-		ip_hdr(skb)->tot_len = htons(iplen + room);
-		ip_send_check(ip_hdr(skb));
-	} else {
+	else
 		put_ip6(skb, e, ttl);
-		ipv6_hdr(skb)->payload_len = htons(room);
-	}
-	skb_set_transport_header(skb, skb->len);
+	skb_set_transport_header(skb, iplen);
 	put_tcp(skb, e, s);
+	if (e->af == AF_INET) {
+		ip_hdr(skb)->tot_len = htons(skb->len);
+		ip_hdr(skb)->check = ip_fast_csum(ip_hdr(skb), 5);
+	} else {
+		ipv6_hdr(skb)->payload_len = htons(skb->len - iplen);
+	}
 	return 0;
 }
 

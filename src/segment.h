@@ -10,6 +10,7 @@
 
 struct fnat_net;
 struct fnat_pkt;
+struct fnat_tcpopt_offer;
 
 /* A TCP segment without payload, from @saddr to @daddr. */
 struct fnat_segment {
@@ -21,9 +22,8 @@ struct fnat_segment {
 	u32	seq;
 	u32	ack;
 	u8	flags;		/* FNAT_TH_* */
-	u8	optlen;		/* of @opt, a multiple of 4 */
 	u16	win;
-	const u8 *opt;
+	const struct fnat_tcpopt_offer *offer;	/* of a SYN's options; or NULL */
 };
 
 /* Sends it through LOCAL_OUT. 0, or -ENOBUFS: no memory or route. BH off or process. */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <linux/jhash.h>
+#include <linux/hash.h>
 #include <linux/rculist.h>
 #include <linux/slab.h>
+#include <net/ipv6.h>
 
 #include "dest.h"
 #include "est.h"
@@ -13,12 +14,12 @@
 static struct hlist_head *chain(const struct fnat_net *fn,
 				const struct fnat_svc_key *key)
 {
-	u32 ends = (__force u32)key->port << 16 | key->proto;
-	u32 h = key->af == AF_INET ?
-		jhash_3words((__force u32)key->addr.ip, ends, key->fwmark, 0) :
-		jhash2((const u32 *)&key->addr, 4, ends ^ key->fwmark);
+	u32 ends = ((__force u32)key->port << 16 | key->proto) ^ key->fwmark;
+	u32 addr = key->af == AF_INET ? (__force u32)key->addr.ip :
+					ipv6_addr_hash(&key->addr.in6);
 
-	return &fn->svc_tab[h & ((1U << FNAT_SVC_TAB_BITS) - 1)];
+	/* Operators choose what is in it, not clients: a product will do. */
+	return &fn->svc_tab[hash_64((u64)addr << 32 | ends, FNAT_SVC_TAB_BITS)];
 }
 
 static bool same_key(const struct fnat_svc_key *a, const struct fnat_svc_key *b)

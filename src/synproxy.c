@@ -172,7 +172,6 @@ unsigned int fnat_synproxy_answer(const struct fnat_pkt *p,
 {
 	const struct tcphdr *th = fnat_pkt_tcp(p);
 	struct fnat_tcpopt_offer client, ours;
-	u8 opt[FNAT_TCPOPT_OFFER_LEN];
 	struct fnat_segment synack = {
 		.saddr	= &p->daddr,
 		.daddr	= &p->saddr,
@@ -181,7 +180,7 @@ unsigned int fnat_synproxy_answer(const struct fnat_pkt *p,
 		.l3mdev	= p->l3mdev,
 		.ack	= p->seq + 1,
 		.flags	= FNAT_TH_SYN | FNAT_TH_ACK,
-		.opt	= opt,
+		.offer	= &ours,
 	};
 	u32 window = fnat_cookie_window_now();
 	const siphash_key_t *key;
@@ -193,7 +192,6 @@ unsigned int fnat_synproxy_answer(const struct fnat_pkt *p,
 	key = fnat_cookie_key_seals(p->fn, window);
 	fnat_tcpopt_read((const u8 *)(th + 1), p->thlen - sizeof(*th), &client);
 	agree(svc, &client, &ours);
-	synack.optlen = fnat_tcpopt_write(opt, &ours);
 	synack.win = min_t(u32, READ_ONCE(p->fn->tune.early_max) * ours.mss,
 			   0xffff);
 	synack.seq = fnat_cookie_make(seal_of(p, svc, p->seq, window, key),

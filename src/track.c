@@ -287,8 +287,9 @@ static bool parts(const struct fnat_pkt *p, const struct fnat_dir *d, u8 state)
 	       state != FNAT_TCP_S_ESTABLISHED && state != FNAT_TCP_S_SYN_RECV;
 }
 
-static void track_tcp(const struct fnat_pkt *p, struct fnat_dir *d,
-		      struct fnat_conn *c)
+static noinline_for_stack
+void track_tcp(const struct fnat_pkt *p, struct fnat_dir *d,
+	       struct fnat_conn *c)
 {
 	const u8 loud = FNAT_TH_SYN | FNAT_TH_FIN | FNAT_TH_RST;
 	struct fnat_dir *peer = fnat_dir_other(d);

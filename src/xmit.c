@@ -111,7 +111,8 @@ static struct journey journey_of(const struct fnat_pkt *p, struct fnat_dir *d)
  * Looks the route up and keeps it, unless the connection has just died; then
  * it lives until the grace period ends, and so does the packet's use of it.
  */
-static struct dst_entry *renew(const struct fnat_pkt *p, struct fnat_dir *d)
+static noinline_for_stack
+struct dst_entry *renew(const struct fnat_pkt *p, struct fnat_dir *d)
 {
 	const struct journey j = journey_of(p, d);
 	struct fnat_conn *c = fnat_dir_conn(d);
@@ -182,7 +183,8 @@ static unsigned int hand_up(const struct fnat_pkt *p)
  * of @hop; or none, if there is none. One that does would pin its device if it were
  * kept.
  */
-static void set_route_by(const struct fnat_pkt *p, const union nf_inet_addr *hop)
+static noinline_for_stack
+void set_route_by(const struct fnat_pkt *p, const union nf_inet_addr *hop)
 {
 	const struct journey j = {
 		.saddr	= p->saddr,
@@ -196,8 +198,9 @@ static void set_route_by(const struct fnat_pkt *p, const union nf_inet_addr *hop
 	skb_dst_set(p->skb, lookup(p, &j));
 }
 
-static unsigned int xmit_stack(const struct fnat_pkt *p, bool whole,
-			       const union nf_inet_addr *hop)
+static noinline_for_stack
+unsigned int xmit_stack(const struct fnat_pkt *p, bool whole,
+			const union nf_inet_addr *hop)
 {
 	struct sk_buff *skb = p->skb;
 

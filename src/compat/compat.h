@@ -51,6 +51,11 @@
 #define fnat_bridge_show_again(nf_bridge)	do { } while (0)
 #endif
 
+/* The attribute has had its name since 2025. */
+#ifndef __uninitialized
+#define __uninitialized	__attribute__((__uninitialized__))
+#endif
+
 #undef pr_fmt
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
