@@ -8,6 +8,7 @@
  * has come. Of a million connections neither is in any cache.
  */
 #include <linux/bit_spinlock.h>
+#include <linux/hash.h>
 #include <linux/slab.h>
 
 #include "conn.h"
@@ -80,14 +81,17 @@ static struct fnat_bucket *bucket_at(const struct fnat_net *fn, u32 b)
 	return &fn->conn_tab[b >> CHUNK_BITS][b & (BIT(CHUNK_BITS) - 1)];
 }
 
-/* Keyed, or clients could choose ports that fall into one bucket. */
+/*
+ * Keyed, or clients could choose ports that fall into one bucket. What is folded into
+ * the destination is not theirs to choose.
+ */
 static struct fnat_bucket *bucket(const struct fnat_net *fn, __be32 saddr,
 				  __be32 daddr, __be32 ports, u32 l3mdev,
 				  u8 proto)
 {
-	u32 h = hsiphash_4u32((__force u32)saddr, (__force u32)daddr,
-			      (__force u32)ports, l3mdev ^ (u32)proto << 24,
-			      &fn->conn_key);
+	u32 rest = (l3mdev * GOLDEN_RATIO_32) ^ (u32)proto << 24;
+	u32 h = hsiphash_3u32((__force u32)saddr, (__force u32)daddr ^ rest,
+			      (__force u32)ports, &fn->conn_key);
 
 	return bucket_at(fn, h & fn->conn_mask);
 }

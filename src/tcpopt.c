@@ -21,17 +21,21 @@ enum {
 };
 
 /*
- * The option at or behind @o, NOPs left out, which lies whole before @end; its length
- * in *@n. NULL at the end, or if the bytes make no sense.
+ * Steps to the option at or behind *@o, NOPs left out, which lies whole before @end;
+ * its length in *@n. False at the end, or if the bytes make no sense.
  */
-static inline const u8 *option(const u8 *o, const u8 *end, u8 *n)
+static inline bool seek(const u8 **o, const u8 *end, u8 *n)
 {
-	while (o < end && *o == OPT_NOP)
-		o++;
-	if (end - o < 2 || *o == OPT_EOL)
-		return NULL;
-	*n = o[1];
-	return *n < 2 || *n > end - o ? NULL : o;
+	while (end - *o >= 2) {
+		if (**o > OPT_NOP) {
+			*n = (*o)[1];
+			return *n >= 2 && *n <= end - *o;
+		}
+		if (**o == OPT_EOL)
+			return false;
+		(*o)++;
+	}
+	return false;
 }
 
 /* The first of @kind that is at least @min bytes long; its length in *@n. Or NULL. */
@@ -40,7 +44,7 @@ static u8 *find(u8 *opt, unsigned int len, u8 kind, u8 min, u8 *n)
 	const u8 *end = opt + len;
 	const u8 *o = opt;
 
-	for (; (o = option(o, end, n)); o += *n)
+	for (; seek(&o, end, n); o += *n)
 		if (*o == kind && *n >= min)
 			return (u8 *)o;
 	return NULL;
@@ -117,7 +121,7 @@ void fnat_tcpopt_read(const u8 *opt, unsigned int len,
 	offer->mss = 0;
 	offer->wscale = -1;
 	offer->sack = false;
-	for (; (o = option(o, end, &n)); o += n)
+	for (; seek(&o, end, &n); o += n)
 		note_offer(o, n, offer);
 }
 
