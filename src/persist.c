@@ -35,12 +35,13 @@ static struct fnat_pkt template_key(const struct fnat_svc *svc,
  * knows; one of weight 0 does unless the operator wants otherwise.
  */
 static struct fnat_dest *follow(struct fnat_conn *tmpl,
-				const struct fnat_svc *svc)
+				const struct fnat_svc *svc,
+				const struct fnat_dest *but)
 {
 	struct fnat_dest *dest = tmpl->dest;
 	const struct fnat_tunables *tune = &svc->fn->tune;
 
-	if (READ_ONCE(dest->removed) || dest->svc != svc)
+	if (dest == but || READ_ONCE(dest->removed) || dest->svc != svc)
 		return NULL;
 	if (!READ_ONCE(dest->opts.weight) &&
 	    READ_ONCE(tune->expire_quiescent_template))
@@ -55,12 +56,16 @@ static struct fnat_dest *follow(struct fnat_conn *tmpl,
 	return dest;
 }
 
-/* A dest for a client that is new, and its template: as fnat_persist_pick(). */
+/*
+ * A dest for a client that is new, and its template, which replaces @old, if any:
+ * as fnat_persist_pick().
+ */
 static struct fnat_dest *begin(struct fnat_svc *svc, const struct fnat_pkt *p,
-			       const struct fnat_pkt *key,
+			       const struct fnat_dest *but,
+			       const struct fnat_pkt *key, struct fnat_conn *old,
 			       struct fnat_conn **tmpl, enum fnat_event *why)
 {
-	struct fnat_dest *dest = fnat_sched_pick(svc, p);
+	struct fnat_dest *dest = fnat_sched_pick(svc, p, but);
 	struct fnat_conn *c, *mine;
 	struct fnat_dir *d;
 
@@ -72,6 +77,8 @@ static struct fnat_dest *begin(struct fnat_svc *svc, const struct fnat_pkt *p,
 	if (!mine)
 		goto unbind;
 	refcount_inc(&mine->children);
+	if (old)
+		fnat_conn_kill(p->fn, old);
 	d = fnat_conn_publish(p->fn, mine);
 	c = fnat_dir_conn(d);
 	if (c == mine) {
@@ -81,7 +88,7 @@ static struct fnat_dest *begin(struct fnat_svc *svc, const struct fnat_pkt *p,
 	/* Another CPU was faster with the same client. */
 	fnat_conn_put_template(mine);
 	fnat_dest_unbind(dest, false);
-	dest = follow(c, svc);
+	dest = follow(c, svc, but);
 	if (dest)
 		*tmpl = c;
 	return dest;
@@ -94,31 +101,34 @@ unbind:
 /* fnat_persist_pick() of a service that is persistent. */
 static noinline_for_stack
 struct fnat_dest *pick_again(struct fnat_svc *svc, const struct fnat_pkt *p,
+			     const struct fnat_dest *but,
 			     struct fnat_conn **tmpl, enum fnat_event *why)
 {
 	const struct fnat_pkt key = template_key(svc, p);
 	struct fnat_dir *d = fnat_conn_find(&key);
+	struct fnat_conn *old = NULL;
 	struct fnat_dest *dest;
 
 	if (d) {
-		dest = follow(fnat_dir_conn(d), svc);
+		old = fnat_dir_conn(d);
+		dest = follow(old, svc, but);
 		if (dest) {
-			*tmpl = fnat_dir_conn(d);
+			*tmpl = old;
 			return dest;
 		}
-		fnat_conn_kill(p->fn, fnat_dir_conn(d));
 	}
-	return begin(svc, p, &key, tmpl, why);
+	return begin(svc, p, but, &key, old, tmpl, why);
 }
 
 struct fnat_dest *fnat_persist_pick(struct fnat_svc *svc,
 				    const struct fnat_pkt *p,
+				    const struct fnat_dest *but,
 				    struct fnat_conn **tmpl,
 				    enum fnat_event *why)
 {
 	*tmpl = NULL;
 	*why = FNAT_DROP_NO_DEST;
 	if (fnat_svc_has(svc, IP_VS_SVC_F_PERSISTENT))
-		return pick_again(svc, p, tmpl, why);
-	return fnat_sched_pick(svc, p);
+		return pick_again(svc, p, but, tmpl, why);
+	return fnat_sched_pick(svc, p, but);
 }

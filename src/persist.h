@@ -19,10 +19,12 @@ struct fnat_svc;
 /*
  * As fnat_sched_pick(), but where the service is persistent the dest that the
  * client has been sent to before; *@tmpl is then its template, with a
- * reference, and else NULL. NULL: none, and *@why. RCU, bottom halves off.
+ * reference, and else NULL. If that is @but, the client moves for good. NULL:
+ * none, and *@why. RCU, bottom halves off.
  */
 struct fnat_dest *fnat_persist_pick(struct fnat_svc *svc,
 				    const struct fnat_pkt *p,
+				    const struct fnat_dest *but,
 				    struct fnat_conn **tmpl,
 				    enum fnat_event *why);
 

@@ -8,7 +8,8 @@
 /* Round robin: the next that is available, after the last one used. */
 static struct fnat_dest *rr_pick(struct fnat_svc *svc,
 				 const struct fnat_dests *set,
-				 const struct fnat_pkt *p)
+				 const struct fnat_pkt *p,
+				 const struct fnat_dest *but)
 {
 	s64 cursor = atomic64_read(&svc->cursor);
 	u32 i, n;
@@ -16,7 +17,7 @@ static struct fnat_dest *rr_pick(struct fnat_svc *svc,
 	do {
 		i = (u32)cursor % set->n;
 		for (n = 0; n < set->n; n++, i = (i + 1) % set->n)
-			if (fnat_dest_available(set->v[i]))
+			if (fnat_sched_may(set->v[i], but))
 				break;
 		if (n == set->n)
 			return NULL;
@@ -24,13 +25,14 @@ static struct fnat_dest *rr_pick(struct fnat_svc *svc,
 	return set->v[i];
 }
 
-static int heaviest_available(const struct fnat_dests *set)
+static int heaviest_available(const struct fnat_dests *set,
+			      const struct fnat_dest *but)
 {
 	int max_weight = 0;
 	u32 i;
 
 	for (i = 0; i < set->n; i++)
-		if (fnat_dest_available(set->v[i]))
+		if (fnat_sched_may(set->v[i], but))
 			max_weight = max(max_weight,
 					 READ_ONCE(set->v[i]->opts.weight));
 	return max_weight;
@@ -44,10 +46,11 @@ static int heaviest_available(const struct fnat_dests *set)
  */
 static struct fnat_dest *wrr_pick(struct fnat_svc *svc,
 				  const struct fnat_dests *set,
-				  const struct fnat_pkt *p)
+				  const struct fnat_pkt *p,
+				  const struct fnat_dest *but)
 {
 	s64 cursor = atomic64_read(&svc->cursor);
-	int top = heaviest_available(set);
+	int top = heaviest_available(set, but);
 	u32 i, bar, steps;
 
 	if (!top)
@@ -63,7 +66,7 @@ static struct fnat_dest *wrr_pick(struct fnat_svc *svc,
 			if (!bar || bar > top)
 				bar = top;
 			if (READ_ONCE(set->v[i]->opts.weight) >= bar &&
-			    fnat_dest_available(set->v[i]))
+			    fnat_sched_may(set->v[i], but))
 				break;
 		}
 		if (!steps)
@@ -88,6 +91,7 @@ static s64 delay(const struct fnat_dest *d)
 /* The least @cost, per weight if @weighted; the first of those that tie. */
 static __always_inline
 struct fnat_dest *least(const struct fnat_dests *set,
+			const struct fnat_dest *but,
 			s64 (*cost)(const struct fnat_dest *d), bool weighted)
 {
 	struct fnat_dest *best = NULL;
@@ -100,7 +104,7 @@ struct fnat_dest *least(const struct fnat_dests *set,
 		int weight = weighted ? READ_ONCE(d->opts.weight) : 1;
 		s64 c = cost(d);
 
-		if (!fnat_dest_available(d) ||
+		if (!fnat_sched_may(d, but) ||
 		    (best && best_cost * weight <= c * best_weight))
 			continue;
 		best = d;
@@ -113,48 +117,54 @@ struct fnat_dest *least(const struct fnat_dests *set,
 /* Least connections. */
 static struct fnat_dest *lc_pick(struct fnat_svc *svc,
 				 const struct fnat_dests *set,
-				 const struct fnat_pkt *p)
+				 const struct fnat_pkt *p,
+				 const struct fnat_dest *but)
 {
-	return least(set, fnat_sched_overhead, false);
+	return least(set, but, fnat_sched_overhead, false);
 }
 
-struct fnat_dest *fnat_sched_wlc(const struct fnat_dests *set)
+struct fnat_dest *fnat_sched_wlc(const struct fnat_dests *set,
+				 const struct fnat_dest *but)
 {
-	return least(set, fnat_sched_overhead, true);
+	return least(set, but, fnat_sched_overhead, true);
 }
 
 /* Weighted least connections. */
 static struct fnat_dest *wlc_pick(struct fnat_svc *svc,
 				  const struct fnat_dests *set,
-				  const struct fnat_pkt *p)
+				  const struct fnat_pkt *p,
+				  const struct fnat_dest *but)
 {
-	return fnat_sched_wlc(set);
+	return fnat_sched_wlc(set, but);
 }
 
 /* Shortest expected delay. */
 static struct fnat_dest *sed_pick(struct fnat_svc *svc,
 				  const struct fnat_dests *set,
-				  const struct fnat_pkt *p)
+				  const struct fnat_pkt *p,
+				  const struct fnat_dest *but)
 {
-	return least(set, delay, true);
+	return least(set, but, delay, true);
 }
 
 /* Never queue: the first that is idle, else as sed. */
 static struct fnat_dest *nq_pick(struct fnat_svc *svc,
 				 const struct fnat_dests *set,
-				 const struct fnat_pkt *p)
+				 const struct fnat_pkt *p,
+				 const struct fnat_dest *but)
 {
 	u32 i;
 
 	for (i = 0; i < set->n; i++)
-		if (fnat_dest_available(set->v[i]) &&
+		if (fnat_sched_may(set->v[i], but) &&
 		    !atomic_read(&set->v[i]->active))
 			return set->v[i];
-	return sed_pick(svc, set, p);
+	return sed_pick(svc, set, p, but);
 }
 
 /* The heaviest; @room: of those with fewer active connections than weight. */
-static struct fnat_dest *heaviest(const struct fnat_dests *set, bool room)
+static struct fnat_dest *heaviest(const struct fnat_dests *set,
+				  const struct fnat_dest *but, bool room)
 {
 	struct fnat_dest *most = NULL;
 	int most_weight = 0;
@@ -164,7 +174,7 @@ static struct fnat_dest *heaviest(const struct fnat_dests *set, bool room)
 		struct fnat_dest *d = set->v[i];
 		int weight = READ_ONCE(d->opts.weight);
 
-		if (!fnat_dest_available(d) || weight <= most_weight ||
+		if (!fnat_sched_may(d, but) || weight <= most_weight ||
 		    (room && atomic_read(&d->active) > weight))
 			continue;
 		most = d;
@@ -176,27 +186,30 @@ static struct fnat_dest *heaviest(const struct fnat_dests *set, bool room)
 /* Failover: all to the heaviest there is. */
 static struct fnat_dest *fo_pick(struct fnat_svc *svc,
 				 const struct fnat_dests *set,
-				 const struct fnat_pkt *p)
+				 const struct fnat_pkt *p,
+				 const struct fnat_dest *but)
 {
-	return heaviest(set, false);
+	return heaviest(set, but, false);
 }
 
 /* Overflow: to the heaviest until it has as many as its weight, then on. */
 static struct fnat_dest *ovf_pick(struct fnat_svc *svc,
 				  const struct fnat_dests *set,
-				  const struct fnat_pkt *p)
+				  const struct fnat_pkt *p,
+				  const struct fnat_dest *but)
 {
-	return heaviest(set, true);
+	return heaviest(set, but, true);
 }
 
 /* One that is available, at random by weight; @total: of all weights. */
-static struct fnat_dest *draw(const struct fnat_dests *set, u32 total)
+static struct fnat_dest *draw(const struct fnat_dests *set,
+			      const struct fnat_dest *but, u32 total)
 {
 	u32 left = get_random_u32_below(total);
 	u32 i;
 
 	for (i = 0; i < set->n; i++) {
-		if (!fnat_dest_available(set->v[i]))
+		if (!fnat_sched_may(set->v[i], but))
 			continue;
 		if (left < READ_ONCE(set->v[i]->opts.weight))
 			return set->v[i];
@@ -208,18 +221,19 @@ static struct fnat_dest *draw(const struct fnat_dests *set, u32 total)
 /* The power of two choices (Mitzenmacher 2001): the less loaded of two draws. */
 static struct fnat_dest *twos_pick(struct fnat_svc *svc,
 				   const struct fnat_dests *set,
-				   const struct fnat_pkt *p)
+				   const struct fnat_pkt *p,
+				   const struct fnat_dest *but)
 {
 	struct fnat_dest *a, *b;
 	u32 i, total = 0;
 
 	for (i = 0; i < set->n; i++)
-		if (fnat_dest_available(set->v[i]))
+		if (fnat_sched_may(set->v[i], but))
 			total += READ_ONCE(set->v[i]->opts.weight);
 	if (!total)
 		return NULL;
-	a = draw(set, total);
-	b = draw(set, total);
+	a = draw(set, but, total);
+	b = draw(set, but, total);
 	/* Weights may change meanwhile, and leave one draw without a winner. */
 	if (!a || !b)
 		return a ?: b;
@@ -256,7 +270,8 @@ const struct fnat_sched *fnat_sched_find(const char *name)
 }
 
 struct fnat_dest *fnat_sched_pick(struct fnat_svc *svc,
-				  const struct fnat_pkt *p)
+				  const struct fnat_pkt *p,
+				  const struct fnat_dest *but)
 {
 	const struct fnat_dests *set;
 	struct fnat_dest *d;
@@ -266,7 +281,7 @@ struct fnat_dest *fnat_sched_pick(struct fnat_svc *svc,
 		set = rcu_dereference(svc->dests);
 		if (!set || !set->n)
 			return NULL;
-		d = set->sched->pick(svc, set, p);
+		d = set->sched->pick(svc, set, p, but);
 	} while (d && !fnat_dest_bind(d));
 	return d;
 }

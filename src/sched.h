@@ -6,17 +6,22 @@
 #ifndef FNAT_SCHED_H
 #define FNAT_SCHED_H
 
-struct fnat_dest;
-struct fnat_dests;
+#include "dest.h"
+
 struct fnat_pkt;
 struct fnat_svc;
 
 struct fnat_sched {
 	const char	*name;		/* at most 14 characters */
-	/* One of @set, which is not empty; NULL if none is available. RCU. */
+	/*
+	 * One of @set, which is not empty, but not @but, which may be NULL; NULL
+	 * if none is available. Of the packet only addresses and ports are read.
+	 * RCU.
+	 */
 	struct fnat_dest *(*pick)(struct fnat_svc *svc,
 				  const struct fnat_dests *set,
-				  const struct fnat_pkt *p);
+				  const struct fnat_pkt *p,
+				  const struct fnat_dest *but);
 	/*
 	 * For those that hash: how many slots the set is to have, and what
 	 * fills them (set->v and weights are final; 0 or -ENOMEM).
@@ -40,17 +45,27 @@ void fnat_sched_stop(struct fnat_svc *svc);
 void fnat_sched_settle(struct fnat_svc *svc);
 
 /* The rule of wlc, and the load that it weighs; for schedulers. RCU. */
-struct fnat_dest *fnat_sched_wlc(const struct fnat_dests *set);
+struct fnat_dest *fnat_sched_wlc(const struct fnat_dests *set,
+				 const struct fnat_dest *but);
 s64 fnat_sched_overhead(const struct fnat_dest *d);
+
+/* Whether @d may be picked by who does not want @but. */
+static inline bool fnat_sched_may(const struct fnat_dest *d,
+				  const struct fnat_dest *but)
+{
+	return d != but && fnat_dest_available(d);
+}
 
 /* The scheduler of that name, or NULL. */
 const struct fnat_sched *fnat_sched_find(const char *name);
 
 /*
  * The dest for @p, the first packet of a connection, bound to it as by
- * fnat_dest_bind(); NULL if none is available. RCU.
+ * fnat_dest_bind(), and not @but, which may be NULL; NULL if none is available.
+ * RCU.
  */
 struct fnat_dest *fnat_sched_pick(struct fnat_svc *svc,
-				  const struct fnat_pkt *p);
+				  const struct fnat_pkt *p,
+				  const struct fnat_dest *but);
 
 #endif /* FNAT_SCHED_H */

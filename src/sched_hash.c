@@ -48,38 +48,47 @@ static u32 mh_slot(__be32 addr, u16 port, u32 try)
 }
 
 /*
- * The dest of the slot; if that is not available and the service says so
- * (fallback), those of the slots that its number leads to.
+ * The dest of the slot that @addr and @port fall into; if that may not be had and
+ * there is @fallback, those of the slots that its number leads to.
  */
-static struct fnat_dest *by_source(const struct fnat_dests *set,
-				   const struct fnat_pkt *p, slot_fn slot)
+static struct fnat_dest *by_slot(const struct fnat_dests *set, slot_fn slot,
+				 __be32 addr, u16 port, bool fallback,
+				 const struct fnat_dest *but)
 {
-	u16 port = set->flags & IP_VS_SVC_F_SCHED2 ?
-		   ntohs(fnat_sport(p->ports)) : 0;
-	__be32 addr = fnat_addr_fold(p->af, &p->saddr);
 	u32 first = slot(addr, port, 0);
 	struct fnat_dest *d = set->v[set->slot[first]];
 	u32 i;
 
-	if (fnat_dest_available(d))
+	if (fnat_sched_may(d, but))
 		return d;
-	if (!(set->flags & IP_VS_SVC_F_SCHED1))
-		return NULL;
-	for (i = 0; i < set->sched->slots; i++) {
+	for (i = 0; fallback && i < set->sched->slots; i++) {
 		u32 try = (i + first) % set->sched->slots;
 
 		d = set->v[set->slot[slot(addr, port, try)]];
-		if (fnat_dest_available(d))
+		if (fnat_sched_may(d, but))
 			return d;
 	}
 	return NULL;
 }
 
+/* If the service says so (fallback), or does not want the one that there is. */
+static struct fnat_dest *by_source(const struct fnat_dests *set,
+				   const struct fnat_pkt *p, slot_fn slot,
+				   const struct fnat_dest *but)
+{
+	u16 port = set->flags & IP_VS_SVC_F_SCHED2 ?
+		   ntohs(fnat_sport(p->ports)) : 0;
+
+	return by_slot(set, slot, fnat_addr_fold(p->af, &p->saddr), port,
+		       but || set->flags & IP_VS_SVC_F_SCHED1, but);
+}
+
 static struct fnat_dest *sh_pick(struct fnat_svc *svc,
 				 const struct fnat_dests *set,
-				 const struct fnat_pkt *p)
+				 const struct fnat_pkt *p,
+				 const struct fnat_dest *but)
 {
-	return by_source(set, p, hash_slot);
+	return by_source(set, p, hash_slot, but);
 }
 
 /* As many slots in a row as the weight says, round and round. */
@@ -100,13 +109,11 @@ static int sh_fill(struct fnat_dests *set)
 
 static struct fnat_dest *dh_pick(struct fnat_svc *svc,
 				 const struct fnat_dests *set,
-				 const struct fnat_pkt *p)
+				 const struct fnat_pkt *p,
+				 const struct fnat_dest *but)
 {
-	struct fnat_dest *d;
-
-	d = set->v[set->slot[hash_slot(fnat_addr_fold(p->af, &p->daddr), 0,
-				       0)]];
-	return fnat_dest_available(d) ? d : NULL;
+	return by_slot(set, hash_slot, fnat_addr_fold(p->af, &p->daddr), 0, but,
+		       but);
 }
 
 static int dh_fill(struct fnat_dests *set)
@@ -120,9 +127,10 @@ static int dh_fill(struct fnat_dests *set)
 
 static struct fnat_dest *mh_pick(struct fnat_svc *svc,
 				 const struct fnat_dests *set,
-				 const struct fnat_pkt *p)
+				 const struct fnat_pkt *p,
+				 const struct fnat_dest *but)
 {
-	return by_source(set, p, mh_slot);
+	return by_source(set, p, mh_slot, but);
 }
 
 /* A dest's way through the table. */

@@ -82,9 +82,9 @@ static struct entry *find(struct fnat_lblc *l, const union nf_inet_addr *addr)
 	return NULL;
 }
 
-static bool serves(const struct fnat_dest *d)
+static bool serves(const struct fnat_dest *d, const struct fnat_dest *but)
 {
-	return !READ_ONCE(d->removed) && fnat_dest_available(d);
+	return !READ_ONCE(d->removed) && fnat_sched_may(d, but);
 }
 
 /* Whether @d has more than its weight while another is less than half full. */
@@ -102,7 +102,8 @@ static bool overloaded(const struct fnat_dest *d, const struct fnat_dests *set)
 }
 
 /* Of the members of @e the one with the least, or the most, per weight. */
-static struct member *extreme(const struct entry *e, bool most)
+static struct member *extreme(const struct entry *e,
+			      const struct fnat_dest *but, bool most)
 {
 	struct member *m, *best = NULL;
 	s64 best_load = 0;
@@ -112,7 +113,7 @@ static struct member *extreme(const struct entry *e, bool most)
 		int weight = READ_ONCE(m->dest->opts.weight);
 		s64 load = fnat_sched_overhead(m->dest);
 
-		if (!serves(m->dest))
+		if (!serves(m->dest, but))
 			continue;
 		if (best && (most ? best_load * weight >= load * best_weight :
 				    best_load * weight <= load * best_weight))
@@ -163,7 +164,7 @@ static void shrink(struct entry *e, const struct fnat_tunables *tune)
 	if (list_empty(&e->members) || list_is_singular(&e->members) ||
 	    fnat_now() - e->changed <= READ_ONCE(tune->lblcr_expiration))
 		return;
-	m = extreme(e, true);
+	m = extreme(e, NULL, true);
 	if (m)
 		leave(e, m);
 }
@@ -171,7 +172,8 @@ static void shrink(struct entry *e, const struct fnat_tunables *tune)
 /* @many: sets, as lblcr has them. */
 static struct fnat_dest *pick(struct fnat_svc *svc,
 			      const struct fnat_dests *set,
-			      const struct fnat_pkt *p, bool many)
+			      const struct fnat_pkt *p,
+			      const struct fnat_dest *but, bool many)
 {
 	struct fnat_lblc *l = rcu_dereference(svc->lblc);
 	struct fnat_dest *d = NULL;
@@ -179,18 +181,18 @@ static struct fnat_dest *pick(struct fnat_svc *svc,
 	struct entry *e;
 
 	if (!l)
-		return fnat_sched_wlc(set);
+		return fnat_sched_wlc(set, but);
 	spin_lock_bh(&l->lock);
 	e = find(l, &p->daddr);
 	if (e) {
 		e->used = fnat_now();
-		m = extreme(e, false);
+		m = extreme(e, but, false);
 		d = m ? m->dest : NULL;
 		if (many)
 			shrink(e, &svc->fn->tune);
 	}
 	if (!d || overloaded(d, set)) {
-		d = fnat_sched_wlc(set);
+		d = fnat_sched_wlc(set, but);
 		while (d && e && !many && !list_empty(&e->members))
 			leave(e, list_first_entry(&e->members, struct member,
 						  list));
@@ -206,16 +208,18 @@ static struct fnat_dest *pick(struct fnat_svc *svc,
 
 static struct fnat_dest *lblc_pick(struct fnat_svc *svc,
 				   const struct fnat_dests *set,
-				   const struct fnat_pkt *p)
+				   const struct fnat_pkt *p,
+				   const struct fnat_dest *but)
 {
-	return pick(svc, set, p, false);
+	return pick(svc, set, p, but, false);
 }
 
 static struct fnat_dest *lblcr_pick(struct fnat_svc *svc,
 				    const struct fnat_dests *set,
-				    const struct fnat_pkt *p)
+				    const struct fnat_pkt *p,
+				    const struct fnat_dest *but)
 {
-	return pick(svc, set, p, true);
+	return pick(svc, set, p, but, true);
 }
 
 const struct fnat_sched fnat_lblc_scheds[] = {
