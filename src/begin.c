@@ -54,12 +54,13 @@ static void count_conn(const struct fnat_pkt *p, const struct fnat_dest *dest)
 }
 
 /*
- * A connection with everything it needs; or NULL and *@why. @proof: its server is
- * to be dialled.
+ * A connection with everything it needs, but not to @but; or NULL and *@why.
+ * @proof: its server is to be dialled.
  */
 static struct fnat_conn *connect(const struct fnat_pkt *p,
 				 struct fnat_svc *svc,
 				 const struct fnat_proof *proof,
+				 const struct fnat_dest *but,
 				 enum fnat_event *why)
 {
 	struct fnat_net *fn = p->fn;
@@ -71,7 +72,7 @@ static struct fnat_conn *connect(const struct fnat_pkt *p,
 	*why = FNAT_DROP_CONN_MAX;
 	if (atomic_read(&fn->nr_conns) >= READ_ONCE(fn->tune.conn_max))
 		return NULL;
-	dest = fnat_persist_pick(svc, p, &tmpl, why);
+	dest = fnat_persist_pick(svc, p, but, &tmpl, why);
 	if (!dest)
 		return NULL;
 	if (!fnat_lport_get(p, dest, &lport, why))
@@ -114,7 +115,7 @@ static struct fnat_dir *open(const struct fnat_pkt *p, struct fnat_svc *svc,
 	int tries;
 
 	for (tries = 0; tries < (masq ? MASQ_CLASHES : CLASHES); tries++) {
-		c = connect(p, svc, proof, why);
+		c = connect(p, svc, proof, NULL, why);
 		if (!c)
 			return NULL;
 		masq = c->flags & FNAT_CONN_MASQ;
@@ -131,6 +132,35 @@ static struct fnat_dir *open(const struct fnat_pkt *p, struct fnat_svc *svc,
 	}
 	*why = masq ? FNAT_DROP_MASQ_CLASH : FNAT_DROP_NO_PORT;
 	return NULL;
+}
+
+struct fnat_conn *fnat_begin_elsewhere(struct fnat_net *fn,
+				       const struct fnat_conn *was, u32 isn)
+{
+	const struct fnat_dir *in = &was->dir[FNAT_C2S];
+	const struct fnat_pkt syn = {
+		.fn	= fn,
+		.saddr	= fnat_conn_addr(was, FNAT_END_CLIENT),
+		.daddr	= fnat_conn_addr(was, FNAT_END_VIP),
+		.ports	= in->ports,
+		.l3mdev	= in->l3mdev,
+		.af	= fnat_dir_af(in),
+		.proto	= fnat_dir_proto(in),
+		.seq	= isn,
+	};
+	enum fnat_event why;
+	struct fnat_conn *c;
+
+	c = connect(&syn, was->dest->svc, NULL, was->dest, &why);
+	/* The SYN proxy may have been turned off meanwhile. */
+	if (c && c->flags & FNAT_CONN_ROUTE) {
+		fnat_conn_abandon(fn, c);
+		return NULL;
+	}
+	/* For the service it is the connection that it was. */
+	if (c)
+		fnat_stats_conn(&c->dest->stats);
+	return c;
 }
 
 /* Away with @p, of no connection: answered by a RST, if @rst and it may be; or not. */

@@ -5,7 +5,9 @@
 #ifndef FNAT_BEGIN_H
 #define FNAT_BEGIN_H
 
+struct fnat_conn;
 struct fnat_dir;
+struct fnat_net;
 struct fnat_pkt;
 struct fnat_svc;
 
@@ -24,5 +26,13 @@ struct fnat_dir *fnat_begin(const struct fnat_pkt *p, struct fnat_svc *svc,
  * yet, and stays. RCU, bottom halves off.
  */
 bool fnat_begins_anew(const struct fnat_pkt *p, struct fnat_dir *d);
+
+/*
+ * A connection of the client of @was, whose first number is @isn, to another server
+ * of its service, for fnat_conn_replace(); or NULL. A persistent client moves there
+ * for good. RCU, bottom halves off.
+ */
+struct fnat_conn *fnat_begin_elsewhere(struct fnat_net *fn,
+				       const struct fnat_conn *was, u32 isn);
 
 #endif /* FNAT_BEGIN_H */

@@ -147,7 +147,8 @@ static void number(struct fnat_conn *c, const struct fnat_pkt *p,
 
 	c->dir[FNAT_C2S].seq_off = lport->isn - p->seq;
 	c->dir[FNAT_S2C].ack_off = p->seq - lport->isn;
-	if (lport->map &&
+	/* Those of a cookie's client are dial.c's affair. */
+	if (lport->map && p->tcp_flags & FNAT_TH_SYN &&
 	    READ_ONCE(p->fn->tune.timestamp) == FNAT_TIMESTAMP_TRANSLATE &&
 	    !lport->ts_lost && fnat_pkt_timestamp(p, &tsval))
 		fnat_conn_shift_timestamps(c, lport->ts - tsval, 0);
@@ -392,6 +393,29 @@ struct fnat_dir *fnat_conn_publish(struct fnat_net *fn, struct fnat_conn *c)
 	trace_fnat_conn_new(c, c->state);
 	fnat_wheel_add(fn, c);
 	return &c->dir[FNAT_C2S];
+}
+
+bool fnat_conn_replace(struct fnat_net *fn, struct fnat_conn *old,
+		       struct fnat_conn *c)
+{
+	struct fnat_dir *other;
+
+	if (!link_server(fn, c, &other)) {
+		fnat_conn_abandon(fn, c);
+		return false;
+	}
+	if (!die(old)) {
+		fnat_conn_unlink(fn, &c->dir[FNAT_S2C]);
+		fnat_conn_abandon(fn, c);
+		return false;
+	}
+	trace_fnat_conn_new(c, c->state);
+	fnat_conn_exchange(fn, &old->dir[FNAT_C2S], &c->dir[FNAT_C2S]);
+	fnat_wheel_add(fn, c);
+	fnat_wheel_del(fn, old);
+	fnat_conn_unlink(fn, &old->dir[FNAT_S2C]);
+	release(fn, old);
+	return true;
 }
 
 void fnat_conn_kill(struct fnat_net *fn, struct fnat_conn *c)

@@ -255,6 +255,15 @@ void fnat_conn_put_template(struct fnat_conn *tmpl);
  */
 struct fnat_dir *fnat_conn_publish(struct fnat_net *fn, struct fnat_conn *c);
 
+/*
+ * Publishes @c, of the same client, in the place of @old, which dies: the client's
+ * packets find one or the other. False, and @c is freed, if its server's packets
+ * could not be told apart (as above), or if somebody else has killed @old. RCU,
+ * bottom halves off.
+ */
+bool fnat_conn_replace(struct fnat_net *fn, struct fnat_conn *old,
+		       struct fnat_conn *c);
+
 /* @c, which was never published, is not to be: frees it. */
 void fnat_conn_abandon(struct fnat_net *fn, struct fnat_conn *c);
 
@@ -282,6 +291,10 @@ bool fnat_conn_same_key(const struct fnat_dir *a, const struct fnat_dir *b);
 /* Puts @d in front of its bucket, or returns the one that is there before it. */
 struct fnat_dir *fnat_conn_link(const struct fnat_net *fn, struct fnat_dir *d);
 void fnat_conn_unlink(const struct fnat_net *fn, struct fnat_dir *d);
+
+/* Puts @d in the place of @old, which hangs there and has the same key. */
+void fnat_conn_exchange(const struct fnat_net *fn, struct fnat_dir *old,
+			struct fnat_dir *d);
 
 /*
  * A template answers no packet, every datagram of a one-packet service is the

@@ -239,16 +239,36 @@ struct fnat_dir *fnat_conn_link(const struct fnat_net *fn, struct fnat_dir *d)
 	return other;
 }
 
-/* Chains are a node or two: walking one costs less than a back pointer. */
+/*
+ * What leads to @d, which is in @b, whose lock the caller holds. Chains are a node
+ * or two: walking one costs less than a back pointer.
+ */
+static unsigned long *way_to(struct fnat_bucket *b, const struct fnat_dir *d)
+{
+	unsigned long *at = &b->head;
+
+	while (dir_of(*at) != d)
+		at = &dir_of(*at)->next;
+	return at;
+}
+
 void fnat_conn_unlink(const struct fnat_net *fn, struct fnat_dir *d)
 {
 	struct fnat_bucket *b = dir_bucket(fn, d);
-	unsigned long *at = &b->head;
 
 	bucket_lock(b);
-	while (dir_of(*at) != d)
-		at = &dir_of(*at)->next;
-	set_link(at, d->next);
+	set_link(way_to(b, d), d->next);
+	bucket_unlock(b);
+}
+
+void fnat_conn_exchange(const struct fnat_net *fn, struct fnat_dir *old,
+			struct fnat_dir *d)
+{
+	struct fnat_bucket *b = dir_bucket(fn, d);
+
+	bucket_lock(b);
+	d->next = old->next;
+	set_link(way_to(b, old), link_to(d));
 	bucket_unlock(b);
 }
 

@@ -2,6 +2,7 @@
 #include <linux/slab.h>
 #include <linux/timer.h>
 
+#include "begin.h"
 #include "conn.h"
 #include "dest.h"
 #include "dial.h"
@@ -23,7 +24,8 @@ struct fnat_dial {
 	struct sk_buff_head	early;		/* the ACK, and what followed it */
 	u32			next;		/* the client's number after those */
 	unsigned int		held;		/* bytes of memory in them */
-	u8			tries;		/* SYNs sent */
+	u8			tries;		/* SYNs sent to that server */
+	bool			again;		/* it is the second that is asked */
 	struct rcu_head		rcu;
 };
 
@@ -126,7 +128,44 @@ void fnat_dial_end(struct fnat_conn *c)
 	bury(dial);
 }
 
-/* Nobody answers: another SYN, or that was the last and the client is told so. */
+/* @c, which nobody has seen yet, is to be dialled by @dial, which is its now. */
+static void attach(struct fnat_dial *dial, struct fnat_conn *c)
+{
+	dial->conn = c;
+	atomic_add(dial->held, &dial->fn->early_held);
+	c->dir[FNAT_S2C].dial = dial;
+	c->state = FNAT_TCP_S_SYN_SENT;
+}
+
+/*
+ * The server of @c is silent: another one is asked, by a connection that takes the
+ * place of @c with all that the client has sent; or the client is told. @dial has
+ * been taken from @c.
+ */
+static void give_way(struct fnat_dial *dial, struct fnat_conn *c)
+{
+	struct fnat_net *fn = dial->fn;
+	struct fnat_conn *next = NULL;
+
+	if (!dial->again)
+		next = fnat_begin_elsewhere(fn, c, dial->proof.isn);
+	if (!next) {
+		bury(dial);
+	} else {
+		dial->again = true;
+		attach(dial, next);
+		if (fnat_conn_replace(fn, c, next)) {
+			fnat_count(fn, FNAT_EV_SYNPROXY_REDIALLED);
+			fnat_dial_start(next);
+			return;
+		}
+	}
+	/* It is readable until the caller lets go of RCU. */
+	reset_client(c, fn, &dial->proof);
+	fnat_conn_kill(fn, c);
+}
+
+/* Nobody answers: another SYN; that was the last, and it is somebody else's turn. */
 static void ring_again(struct timer_list *timer)
 {
 	struct fnat_dial *dial = container_of(timer, struct fnat_dial, timer);
@@ -142,16 +181,16 @@ static void ring_again(struct timer_list *timer)
 	if (ours && more) {
 		mod_timer(&dial->timer, jiffies + (FIRST_RETRY << dial->tries));
 		dial->tries++;
+	} else if (ours) {
+		take(c);
 	}
 	spin_unlock(&c->lock);
 	if (ours) {
 		fnat_count(fn, FNAT_EV_SYNPROXY_RS_ERROR);
-		if (more) {
+		if (more)
 			call_server(c, fn, &dial->proof);
-		} else {
-			reset_client(c, fn, &dial->proof);
-			fnat_conn_kill(fn, c);
-		}
+		else
+			give_way(dial, c);
 	}
 	rcu_read_unlock();
 }
@@ -165,13 +204,11 @@ int fnat_dial_new(struct fnat_net *fn, struct fnat_conn *c,
 		return -ENOMEM;
 	WRITE_ONCE(fn->dialled, true);
 	dial->fn = fn;
-	dial->conn = c;
 	dial->proof = *proof;
 	dial->next = proof->isn + 1;
 	__skb_queue_head_init(&dial->early);
 	timer_setup(&dial->timer, ring_again, 0);
-	c->dir[FNAT_S2C].dial = dial;
-	c->state = FNAT_TCP_S_SYN_SENT;
+	attach(dial, c);
 	return 0;
 }
 
@@ -331,12 +368,16 @@ bool fnat_dial_packet(const struct fnat_pkt *p, struct fnat_dir *d,
 	struct fnat_conn *c = fnat_dir_conn(d);
 	enum outcome outcome;
 	struct fnat_dial *dial;
+	bool over;
 
 	spin_lock(&c->lock);
 	dial = dial_of(c);
 	if (!dial) {
+		/* It has ended, or its server gives way: nobody takes it now. */
+		over = c->state == FNAT_TCP_S_SYN_SENT;
 		spin_unlock(&c->lock);
-		return false;
+		*verdict = NF_DROP;
+		return over;
 	}
 	outcome = fnat_dir_which(d) == FNAT_C2S ? from_client(dial, p) :
 						  from_server(dial, p);

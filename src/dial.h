@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Dialling: what a connection has while its client waits and its real server has
- * yet to answer (FNAT_TCP_S_SYN_SENT). It sends the SYN, again if need be, and
- * keeps the client's first packets. When the server has answered, it is gone, and
- * the connection is one like any other, with an offset between the number that the
- * client was told and the server's own.
+ * yet to answer (FNAT_TCP_S_SYN_SENT). It sends the SYN, again if need be, then to
+ * another server, and keeps the client's first packets. When a server has answered,
+ * it is gone, and the connection is one like any other, with an offset between the
+ * number that the client was told and the server's own.
  */
 #ifndef FNAT_DIAL_H
 #define FNAT_DIAL_H

@@ -178,6 +178,9 @@ static void __net_exit net_exit(struct net *net)
 	fnat_est_exit(fn);
 	fnat_guards_exit(fn);
 	fnat_defence_exit(fn);
+	/* A timer that was to ask another server finds none from now on. */
+	if (fn->dialled)
+		synchronize_rcu();
 	/* The last connections let go of their dests and LIPs. */
 	fnat_wheel_exit(fn);
 	/* A timer that was ringing when its connection ended may do so still. */

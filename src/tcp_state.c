@@ -8,7 +8,8 @@ static const struct {
 } states[FNAT_TCP_S_MAX + 1] = {
 	[FNAT_TCP_S_NONE]	 = { "NONE", 2, false },
 	[FNAT_TCP_S_ESTABLISHED] = { "ESTABLISHED", 900, true },
-	[FNAT_TCP_S_SYN_SENT]	 = { "SYN_SENT", 120, true },
+	/* As long as synproxy_syn_retry may have it take, which is 127 s, and more. */
+	[FNAT_TCP_S_SYN_SENT]	 = { "SYN_SENT", 180, true },
 	[FNAT_TCP_S_SYN_RECV]	 = { "SYN_RECV", 60, true },
 	[FNAT_TCP_S_FIN_WAIT]	 = { "FIN_WAIT", 120, false },
 	[FNAT_TCP_S_TIME_WAIT]	 = { "TIME_WAIT", 120, false },
