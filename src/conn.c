@@ -240,7 +240,7 @@ static struct fnat_conn *alloc(const struct fnat_pkt *p, struct fnat_dest *dest)
 		return NULL;
 	c->dest = dest;
 	c->stamp = fnat_now();
-	c->wheel = smp_processor_id();
+	c->wheel = smp_processor_id() % FNAT_WHEELS;
 	spin_lock_init(&c->lock);
 	c->dir[FNAT_S2C].flags = FNAT_DIR_S2C;
 	atomic_inc(&p->fn->nr_conns);

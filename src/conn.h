@@ -86,6 +86,19 @@ enum {
 	FNAT_CONN_ROUTE		= 0x80,	/* and answers it without us */
 };
 
+/*
+ * Bits of struct fnat_conn.proxied, which is 0 of what the SYN proxy has no part in.
+ * The first three are set with its last state under lock; who changes the others
+ * does so without, and may lose what another CPU has counted.
+ */
+enum {
+	FNAT_PROXIED_STORM = 0x0f,	/* exchanges of ACKs; see fnat_track_storms() */
+	FNAT_PROXIED_S2C = 0x10,	/* the server sent the last of those */
+	FNAT_PROXIED_SPLICED = 0x20,	/* numbers are shifted both ways */
+	FNAT_PROXIED_RESCALE = 0x40,	/* its scale is not FNAT_SYNPROXY_SCALE */
+	FNAT_PROXIED_UNSCALED = 0x80,	/* it has none, but the client was told one */
+};
+
 /* What stands in a key beside the protocol, which is below. */
 #define FNAT_PROTO_TEMPLATE	0x80	/* no packet can have it */
 #define FNAT_PROTO_IP6		0x40
@@ -107,11 +120,14 @@ struct fnat_conn {
 	struct fnat_dest	*dest;		/* we hold a reference */
 	u32			stamp;		/* s; of the last packet */
 	u16			due;		/* fnat_conn_ahead(); wheel's lock */
-	u16			wheel : 14;	/* the CPU that made it */
-	/* The SYN proxy told the client FNAT_SYNPROXY_SCALE; written under lock. */
-	u16			rescale : 1;	/* its server has another scale */
-	u16			unscaled : 1;	/* or none */
-	u8			state;		/* enum fnat_state; under lock */
+	union {
+		struct {
+			u8	state;		/* enum fnat_state; under lock */
+			u8	proxied;	/* FNAT_PROXIED_* */
+		};
+		__le16		state_alone;	/* if it has no FNAT_PROXIED_* */
+	};
+	u8			wheel;		/* of the CPU that made it */
 	u8			flags;		/* FNAT_CONN_* */
 	u16			port_index;	/* in @lports */
 	/* For what both directions may change at once; outside the wheel's. */
@@ -128,8 +144,6 @@ struct fnat_conn {
 		struct rcu_head		rcu;		/* once it is dead */
 	};
 } ____cacheline_aligned;
-
-static_assert(CONFIG_NR_CPUS <= 1 << 14);
 
 /* One of IPv6, with the addresses of its ends in a line that is only read. */
 struct fnat_conn6 {
@@ -325,6 +339,9 @@ void fnat_wheel_exit(struct fnat_net *fn);
 
 /* Puts @c on its wheel; bottom halves off. */
 void fnat_wheel_add(struct fnat_net *fn, struct fnat_conn *c);
+
+/* Wheels in a namespace, at most; CPUs beyond share them. */
+#define FNAT_WHEELS	256
 
 /* Takes @c, which is dead, off its wheel. */
 void fnat_wheel_del(struct fnat_net *fn, struct fnat_conn *c);

@@ -298,8 +298,10 @@ static enum outcome from_server(struct fnat_dial *dial, const struct fnat_pkt *p
 static void set_scales(struct fnat_conn *c, int client, int server)
 {
 	c->dir[FNAT_C2S].flags |= client;
-	c->rescale = server != FNAT_SYNPROXY_SCALE;
-	c->unscaled = server < 0;
+	if (server != FNAT_SYNPROXY_SCALE)
+		c->proxied |= FNAT_PROXIED_RESCALE;
+	if (server < 0)
+		c->proxied |= FNAT_PROXIED_UNSCALED;
 	c->dir[FNAT_S2C].flags |= max(server, 0);
 }
 
@@ -326,6 +328,7 @@ static void splice(const struct fnat_pkt *p, struct fnat_dir *out,
 	out->ack = p->ack;
 	out->win = p->win;
 	out->flags |= FNAT_DIR_SENT | FNAT_DIR_ACKED;
+	c->proxied = FNAT_PROXIED_SPLICED;
 	if (proof->offer.wscale >= 0)
 		set_scales(c, proof->offer.wscale, server.wscale);
 	fnat_synproxy_learn(c->dest, &server);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The expiry wheel: one per CPU, a slot per second. A packet never touches
+ * The expiry wheel: one per CPU (up to 256), a slot per second. A packet never touches
  * it; it writes a stamp at most once a second. A connection sits in the slot
  * of the second in which it is to be looked at. If packets came meanwhile it
  * is put back by its stamp; if a state with a shorter timeout came, it has
@@ -231,15 +231,20 @@ static void turn(struct work_struct *work)
 	spin_unlock_bh(&w->lock);
 }
 
+static int wheels(void)
+{
+	return min_t(int, nr_cpu_ids, FNAT_WHEELS);
+}
+
 int fnat_wheel_init(struct fnat_net *fn)
 {
-	int cpu;
+	int i;
 
-	fn->wheel = kvcalloc(nr_cpu_ids, sizeof(*fn->wheel), GFP_KERNEL);
+	fn->wheel = kvcalloc(wheels(), sizeof(*fn->wheel), GFP_KERNEL);
 	if (!fn->wheel)
 		return -ENOMEM;
-	for (cpu = 0; cpu < nr_cpu_ids; cpu++) {
-		struct fnat_wheel *w = &fn->wheel[cpu];
+	for (i = 0; i < wheels(); i++) {
+		struct fnat_wheel *w = &fn->wheel[i];
 
 		spin_lock_init(&w->lock);
 		INIT_DELAYED_WORK(&w->turn, turn);
@@ -266,12 +271,12 @@ static void kill_all(struct fnat_wheel *w)
 
 void fnat_wheel_exit(struct fnat_net *fn)
 {
-	int cpu;
+	int i;
 
 	if (!fn->wheel)
 		return;
-	for (cpu = 0; cpu < nr_cpu_ids; cpu++)
-		kill_all(&fn->wheel[cpu]);
+	for (i = 0; i < wheels(); i++)
+		kill_all(&fn->wheel[i]);
 	kvfree(fn->wheel);
 	fn->wheel = NULL;
 }

@@ -95,6 +95,7 @@ struct fnat_tunables {
 	int	early_max;		/* synproxy_ack_skb_store_thresh */
 	int	early_kib;		/* synproxy_ack_skb_store_kib */
 	int	bad_ack_rst;		/* synproxy_bad_ack_rst */
+	int	ack_storm_thresh;	/* synproxy_ack_storm_thresh */
 	int	conn_reuse;		/* synproxy_conn_reuse and its states */
 	int	conn_reuse_close;
 	int	conn_reuse_time_wait;

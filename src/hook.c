@@ -32,10 +32,18 @@
 /* Nothing of a packet but its direction needs to be looked at. */
 static bool is_up(const struct fnat_conn *c)
 {
-	/* Pairs with fnat_conn_set_state(): the offsets of what was dialled. */
-	u8 state = smp_load_acquire(&c->state);
+	__le16 state = READ_ONCE(c->state_alone);
 
-	return state == FNAT_TCP_S_ESTABLISHED || state == FNAT_S_UDP;
+	return state == cpu_to_le16(FNAT_TCP_S_ESTABLISHED) ||
+	       state == cpu_to_le16(FNAT_S_UDP);
+}
+
+/* The same, but for its numbers: the SYN proxy shifts them both ways. */
+static bool is_up_spliced(const struct fnat_conn *c)
+{
+	/* Pairs with fnat_conn_set_state(): the offsets of what was dialled. */
+	return smp_load_acquire(&c->state) == FNAT_TCP_S_ESTABLISHED &&
+	       c->proxied;
 }
 
 /*
@@ -89,6 +97,14 @@ static unsigned int forward(const struct fnat_pkt *p, struct fnat_dir *d)
 	return fnat_xmit(p, dst, fnat_route_hop(d), whole);
 }
 
+/* The same, unless it is an echo between two sides that do not understand each other. */
+static unsigned int forward_spliced(const struct fnat_pkt *p, struct fnat_dir *d)
+{
+	if (fnat_track_storms(p, d))
+		return fnat_drop(p, FNAT_DROP_ACK_STORM);
+	return forward(p, d);
+}
+
 /* What the client sent while its server was dialled, the answer to which is @p. */
 static void forward_early(const struct fnat_pkt *p, struct fnat_dir *in,
 			  struct sk_buff_head *early)
@@ -136,6 +152,8 @@ unsigned int tell(const struct fnat_pkt *p,
 	d = fnat_conn_find(p);
 	if (likely(d && is_up(fnat_dir_conn(d))))
 		return forward(p, d);
+	if (d && is_up_spliced(fnat_dir_conn(d)))
+		return forward_spliced(p, d);
 	if (d && fnat_begins_anew(p, d))
 		d = NULL;
 	if (!d)
@@ -144,6 +162,8 @@ unsigned int tell(const struct fnat_pkt *p,
 		return verdict;
 	if (fnat_dir_conn(d)->state == FNAT_TCP_S_SYN_SENT)
 		return dialled(p, d);
+	if (fnat_dir_conn(d)->proxied)
+		return forward_spliced(p, d);
 	return forward(p, d);
 }
 

@@ -27,6 +27,7 @@ static const char * const event_names[FNAT_EV_MAX] = {
 	[FNAT_DROP_DEFENCE_FRAG] = "defence_ip_frag_drop",
 	[FNAT_DROP_BAD_ACK]	= "synproxy_bad_ack",
 	[FNAT_DROP_NULL_ACK]	= "synproxy_null_ack",
+	[FNAT_DROP_ACK_STORM]	= "synproxy_ackstorm",
 	[FNAT_EV_STRAY]		= "tcp_stray",
 	[FNAT_EV_REOPENED]	= "fullnat_conn_reused",
 	[FNAT_EV_BAD_RST]	= "tcp_bad_rst",

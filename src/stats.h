@@ -38,6 +38,7 @@ enum fnat_event {
 	FNAT_DROP_DEFENCE_FRAG,
 	FNAT_DROP_BAD_ACK,	/* SYN proxy: no connection, no cookie */
 	FNAT_DROP_NULL_ACK,	/* synproxy_defer: a cookie, but no data */
+	FNAT_DROP_ACK_STORM,	/* two sides that answer each other's ACKs */
 
 	/* Everything else. */
 	FNAT_EV_STRAY,		/* TCP of no connection, not a SYN */

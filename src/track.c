@@ -113,7 +113,7 @@ static void learn_wscale(const struct fnat_pkt *p, struct fnat_dir *d,
 		d->flags |= ws;
 	/* To a client of the SYN proxy we have said more than its server does. */
 	if (ws < 0 && p->tcp_flags & FNAT_TH_ACK &&
-	    !fnat_dir_conn(d)->unscaled)
+	    !(fnat_dir_conn(d)->proxied & FNAT_PROXIED_UNSCALED))
 		peer->flags &= ~FNAT_DIR_WSCALE;
 }
 
@@ -325,6 +325,43 @@ static void track_onepacket(const struct fnat_pkt *p, const struct fnat_dir *d,
 	spin_lock(&c->lock);
 	fnat_conn_set_state(p->fn, c, next);
 	spin_unlock(&c->lock);
+}
+
+/* Whether @p is an ACK that tells its receiver nothing that it has not heard before. */
+static bool is_old_ack(const struct fnat_pkt *p, const struct fnat_dir *d)
+{
+	const u8 loud = FNAT_TH_SYN | FNAT_TH_FIN | FNAT_TH_RST;
+
+	return (p->tcp_flags & (loud | FNAT_TH_ACK)) == FNAT_TH_ACK &&
+	       !p->seg_len && !after(p->seq, d->seq_end) &&
+	       !after(p->ack, d->ack) && p->win <= d->win;
+}
+
+/*
+ * Duplicate ACKs answer data, probes of windows and of life come by timers that back
+ * off or have a second: none of them makes two sides answer each other's ACKs, with
+ * nothing else between, for more than a few times a second.
+ */
+bool fnat_track_storms(const struct fnat_pkt *p, struct fnat_dir *d)
+{
+	struct fnat_conn *c = fnat_dir_conn(d);
+	u8 was = READ_ONCE(c->proxied);
+	u8 n = was & FNAT_PROXIED_STORM;
+	bool server = fnat_dir_which(d) == FNAT_S2C;
+	int thresh = READ_ONCE(p->fn->tune.ack_storm_thresh);
+
+	if (likely(!is_old_ack(p, d))) {
+		if (unlikely(n))
+			WRITE_ONCE(c->proxied, was & ~FNAT_PROXIED_STORM);
+		return false;
+	}
+	/* Each second counts half as much as the one before it. */
+	n >>= min_t(u32, fnat_now() - READ_ONCE(c->stamp), 8);
+	if (server && !(was & FNAT_PROXIED_S2C) && n < FNAT_PROXIED_STORM)
+		n++;
+	was &= ~(FNAT_PROXIED_STORM | FNAT_PROXIED_S2C);
+	WRITE_ONCE(c->proxied, was | n | (server ? FNAT_PROXIED_S2C : 0));
+	return thresh && n > thresh;
 }
 
 void fnat_track(const struct fnat_pkt *p, struct fnat_dir *d)

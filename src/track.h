@@ -17,6 +17,14 @@ struct fnat_pkt;
 void fnat_track(const struct fnat_pkt *p, struct fnat_dir *d);
 
 /*
+ * Whether @p, of a connection that the SYN proxy has spliced, is one of a storm: two
+ * sides whose numbers disagree answer each ACK of the other's, which they do not
+ * take, with one of their own (RFC 9293 3.10.7.4). One that is not passed on ends
+ * it. To be asked before fnat_track(). RCU, bottom halves off.
+ */
+bool fnat_track_storms(const struct fnat_pkt *p, struct fnat_dir *d);
+
+/*
  * Whether @p, a SYN of the client's, begins anew over what is left of the
  * connection of @d, its direction, or is at least no segment of the past (RFC
  * 9293 3.6.1, RFC 6191). If not the server is to judge. RCU.

@@ -135,7 +135,7 @@ static __wsum rescale(const struct fnat_pkt *p, const struct fnat_dir *d)
 		return 0;
 	if (fnat_dir_which(d) == FNAT_S2C)
 		shift -= FNAT_SYNPROXY_SCALE;
-	else if (!conn_of(d)->unscaled)
+	else if (!(conn_of(d)->proxied & FNAT_PROXIED_UNSCALED))
 		return 0;
 	win = shift > 0 ? min(win << shift, 0xffffU) : max(win >> -shift, 1U);
 	th->window = htons(win);
@@ -159,7 +159,7 @@ static void xlate_tcp(const struct fnat_pkt *p, const struct fnat_dir *d,
 		rest = csum_add(rest, changed(th->ack_seq, ack));
 		th->ack_seq = ack;
 	}
-	if (unlikely(conn_of(d)->rescale))
+	if (unlikely(conn_of(d)->proxied & FNAT_PROXIED_RESCALE))
 		rest = csum_add(rest, rescale(p, d));
 	if (edits_options(p, d))
 		rest = csum_add(rest, xlate_options(p, d));
