@@ -29,7 +29,6 @@ ROUTER_SYSCTLS = {
     "net.ipv4.conf.all.rp_filter": 0,
     "net.ipv4.conf.default.rp_filter": 0,
     "net.ipv4.ip_forward": 1,
-    "net.ipv6.conf.default.disable_ipv6": 1,
     "net.ipv6.conf.default.accept_dad": 0,
     "net.ipv6.conf.default.router_solicitations": 0,
     "net.ipv6.conf.all.forwarding": 1,
@@ -49,8 +48,8 @@ class World(Director):
         self.log = []
         self.namespace = lab.Namespace()
         self.namespace.enter()
-        if plan is IP6:
-            sysctl("net.ipv6.conf.default.disable_ipv6", 0)
+        if plan is IP4:
+            sysctl("net.ipv6.conf.default.disable_ipv6", 1)
         self.taps = []
         self.c, self.s = self.tap("tapc"), self.tap("taps")
         lo, tapc, taps = (socket.if_nametoindex(dev) for dev in ("lo", "tapc", "taps"))
