@@ -87,6 +87,7 @@ def test_families_side_by_side(web6):
     assert VIP6 in json.dumps(told)
 
 
+@pytest.mark.drops("drop_no_laddr")
 def test_default_pool(director):
     """Each family has its own; a service takes LIPs of its own family only."""
     serve()

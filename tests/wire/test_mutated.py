@@ -12,7 +12,8 @@ import struct
 
 from addresses import IP4
 from lib import lab
-from lib.packet import DSTOPT, HOPOPT, ICMP, ICMPV6, TCP, UDP, VNET, Frame, fragments
+from lib.packet import DSTOPT, HOPOPT, ICMP, ICMPV6, TCP, UDP, VNET, fragments
+from lib.template import Template
 from test_synproxy import OFFER, Guarded
 from world import sysctl
 
@@ -132,30 +133,6 @@ def test_mutated_packets(world, capfd):
     flow.down("PA", b"as ever")
 
 
-class Segments:
-    """Segments of one kind, made of a template, for building a frame anew takes longer than
-    most of what the kernel does with it.
-    """
-
-    def __init__(self, frame):
-        """FRAME's ports and numbers are those that patched() may add to, if they are 0."""
-        self.wire, self.at = frame.wire(), VNET.size + 14 + (40 if frame.v6 else 20)
-
-    def patched(self, sport=0, dport=0, seq=0, ack=0):
-        """The wire of one that has these, and a right checksum (RFC 1624)."""
-        data, at = bytearray(self.wire), self.at
-        fields = [a + b for a, b in zip(struct.unpack_from("!HHII", data, at),
-                                        (sport, dport, seq, ack))]
-        struct.pack_into("!HHII", data, at, *fields)
-        seq, ack = fields[2:]
-        total = (struct.unpack_from("!H", data, at + 16)[0] ^ 0xffff) + sport + dport + (
-            seq >> 16) + (seq & 0xffff) + (ack >> 16) + (ack & 0xffff)
-        while total >> 16:
-            total = (total & 0xffff) + (total >> 16)
-        struct.pack_into("!H", data, at + 16, total ^ 0xffff)
-        return bytes(data)
-
-
 class Gambler:
     """Sends packets of handshakes, every other one with a few bytes changed."""
 
@@ -165,10 +142,10 @@ class Gambler:
         flow.lip, flow.lport, flow.rs = world.plan.lips[0], 0, world.plan.servers[0]
 
         def client(flags, data=b"", **fields):
-            return Segments(flow.from_client(flags, data, **fields))
+            return Template(flow.from_client(flags, data, **fields))
 
         def server(flags):
-            return Segments(flow.from_server(flags, seq=0, ack=0, opt=OFFER))
+            return Template(flow.from_server(flags, seq=0, ack=0, opt=OFFER))
 
         self.syns = [client("S", opt=(OFFER + opt)[:40]) for opt in OPTIONS]
         self.acks = [(client(*said), len(said[-1])) for said in
@@ -191,23 +168,23 @@ class Gambler:
     def handshake(self, sport):
         """One client's try with the SYN proxy: each step as far as the one before came."""
         rng = self.rng
-        synack = self.send(self.world.c, rng.choice(self.syns).patched(sport)).get(0x12)
+        synack = self.send(self.world.c, rng.choice(self.syns).fill(sport)).get(0x12)
         if not synack:
             return
         seq, ack, called = synack[3], synack[2] + 1 & 0xffffffff, None
         segment, length = rng.choice(self.acks)
         for _ in range(rng.choice((1, 1, 2, 5))):
-            came = self.send(self.world.c, segment.patched(sport, seq=seq, ack=ack))
+            came = self.send(self.world.c, segment.fill(sport, seq=seq, ack=ack))
             called = came.get(0x02, called)
             seq += length
         if not called:
             return
         lport, _, first, _ = called
         for _ in range(rng.choice((1, 1, 2))):
-            self.send(self.world.s, rng.choice(self.answers).patched(
+            self.send(self.world.s, rng.choice(self.answers).fill(
                 dport=lport, seq=0x77000000, ack=first + 1 & 0xffffffff))
         for segment in self.ends:
-            self.send(self.world.c, segment.patched(sport, seq=seq, ack=ack))
+            self.send(self.world.c, segment.fill(sport, seq=seq, ack=ack))
 
 
 def test_mutated_handshakes(world, capfd):
