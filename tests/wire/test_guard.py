@@ -124,7 +124,21 @@ def test_no_calm_while_many_are_half_open(world, auto):
 
 
 def test_no_calm_while_cookies_do_not_come_back(world, auto):
-    """SYNs that would be half-open connections go on; one that is good does not count."""
+    """SYNs that would be half-open connections go on; those of good clients do not count."""
+    sports = iter(range(45000, 46000))
+
+    def passes_in_the_end():
+        """A client goes through its handshake, cookie or not: whether its SYN has passed."""
+        flow = auto(next(sports))
+        sent = world.c.send(flow.from_client("S", opt=OFFER))
+        got = world.c.receive(0.3 * lab.SLOW)
+        if not got:
+            return world.s.receive(0).flags == "S"
+        flow.next_c, flow.next_s = sent.seq + 1, (got.seq + 1) % 2**32
+        flow.ack()
+        flow.answer()
+        return False
+
     flows, _ = raised(auto)
     for flow in flows:
         flow.down("SA", opt=OFFER)
@@ -135,10 +149,8 @@ def test_no_calm_while_cookies_do_not_come_back(world, auto):
         auto(44001 + 2 * i).syn()
         assert world.c.receive(0.3) is None
     assert is_active(world)
-    for i in range(10):
-        auto(45000 + 2 * i).handshake()
-        assert world.c.receive(0.3) is None
-    lab.wait_until("it is calm", lambda: not is_active(world))
+    lab.wait_until("it is calm", passes_in_the_end)
+    assert not is_active(world)
 
 
 def test_whatever_ends_a_handshake_is_counted(world, auto):
