@@ -46,6 +46,13 @@ bool fnat_begins_anew(const struct fnat_pkt *p, struct fnat_dir *d)
 	return true;
 }
 
+/* A cookie has come back; not when two CPUs hold two packets of one client's. */
+static void count_cookie(const struct fnat_pkt *p, const struct fnat_svc *svc)
+{
+	fnat_count(p->fn, FNAT_EV_SYNPROXY_ACK);
+	fnat_guard_count(&svc->guard, FNAT_GUARD_ACK);
+}
+
 static void count_conn(const struct fnat_pkt *p, const struct fnat_dest *dest)
 {
 	fnat_stats_conn(&p->fn->total);
@@ -122,8 +129,10 @@ static struct fnat_dir *open(const struct fnat_pkt *p, struct fnat_svc *svc,
 		d = fnat_conn_publish(p->fn, c);
 		if (d && fnat_dir_conn(d) == c) {
 			count_conn(p, c->dest);
-			if (proof)
+			if (proof) {
+				count_cookie(p, svc);
 				fnat_dial_start(c);
+			}
 		}
 		if (d)
 			return d;
@@ -223,18 +232,19 @@ struct fnat_dir *redeem(const struct fnat_pkt *p, struct fnat_svc *svc,
 	enum fnat_event why;
 	struct fnat_dir *d;
 
-	fnat_count(p->fn, FNAT_EV_SYNPROXY_ACK);
-	fnat_guard_count(&svc->guard, FNAT_GUARD_ACK);
 	why = !p->seg_len && READ_ONCE(p->fn->tune.defer) ? FNAT_DROP_NULL_ACK :
 							    objection(p, false);
 	if (why != FNAT_EV_MAX) {
+		count_cookie(p, svc);
 		*verdict = fnat_drop(p, why);
 		return NULL;
 	}
 	syn.seq = proof->isn;
 	d = open(&syn, svc, proof, &why);
-	if (!d)
+	if (!d) {
+		count_cookie(p, svc);
 		*verdict = fnat_refuse(p, why);
+	}
 	return d;
 }
 

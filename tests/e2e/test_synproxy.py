@@ -227,6 +227,12 @@ def flood():
             one.wait()
 
 
+# Nobody answers to most of the sources, and some nobody can have.
+flooded = pytest.mark.drops("drop_source", "drop_no_route", "synproxy_bad_ack", "tcp_stray",
+                            "refused_ratelimit")
+
+
+@flooded
 def test_flood(director):
     """Clients get their pages and the servers see nothing of it; for contrast, without."""
     clients = 200 // lab.SLOW
@@ -254,6 +260,7 @@ def test_flood(director):
         lab.ipvsadm("-C")
 
 
+@flooded
 def test_flood_of_an_automatic_one(director):
     """It lets through what is half-open at once, no more, and is at rest again when all is over."""
     def is_active():
