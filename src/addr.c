@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/inetdevice.h>
 #include <net/addrconf.h>
+#include <net/ip6_route.h>
 #include <net/route.h>
 
 #include "addr.h"
@@ -29,4 +30,29 @@ void fnat_addr_sockaddr(void *to, u16 af, const union nf_inet_addr *addr,
 		in6->sin6_port = port;
 		in6->sin6_addr = addr->in6;
 	}
+}
+
+union nf_inet_addr fnat_addr_towards(struct net *net, u16 af,
+				     const union nf_inet_addr *daddr)
+{
+	struct flowi4 fl4 = { .daddr = daddr->ip };
+	struct flowi6 fl6 = { .daddr = daddr->in6 };
+	union nf_inet_addr saddr = {};
+	struct dst_entry *dst;
+	struct rtable *rt;
+
+	if (af == AF_INET) {
+		rt = ip_route_output_key(net, &fl4);
+		if (IS_ERR(rt))
+			return saddr;
+		saddr.ip = fl4.saddr;
+		ip_rt_put(rt);
+		return saddr;
+	}
+	dst = ip6_route_output(net, NULL, &fl6);
+	if (!dst->error)
+		ipv6_dev_get_saddr(net, dst->dev, &fl6.daddr, 0,
+				   &saddr.in6);
+	dst_release(dst);
+	return saddr;
 }

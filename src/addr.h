@@ -111,4 +111,8 @@ void fnat_addr_sockaddr(void *to, u16 af, const union nf_inet_addr *addr,
 bool fnat_addr_is_local(struct net *net, u16 af,
 			const union nf_inet_addr *addr);
 
+/* From where the host itself would speak to @daddr; all zero: it could not. */
+union nf_inet_addr fnat_addr_towards(struct net *net, u16 af,
+				     const union nf_inet_addr *daddr);
+
 #endif /* FNAT_ADDR_H */

@@ -79,7 +79,8 @@ enum {
 	FNAT_CONN_INACTIVE	= 0x02,	/* under lock; counted as InActConn */
 	FNAT_CONN_DOUBTED	= 0x04,	/* under lock; CLOSE, if the RST was taken */
 	FNAT_CONN_TEMPLATE	= 0x08,	/* fixed; see persist.h */
-	FNAT_CONN_ONEPACKET	= 0x10,	/* fixed; of one datagram and its answer */
+	/* Fixed; of one datagram and its answer, or of TCP a probe. */
+	FNAT_CONN_ONEPACKET	= 0x10,
 	FNAT_CONN_TS_LOST	= 0x20,	/* under lock; see fnat_lport_remember() */
 	/* Fixed: of another forwarding method than FULLNAT. */
 	FNAT_CONN_MASQ		= 0x40,	/* the server sees the client itself */
@@ -192,6 +193,16 @@ static inline const struct in6_addr *fnat_dir_end6(const struct fnat_dir *d,
 
 	c6 = container_of(d, struct fnat_conn6, conn.dir[dir]);
 	return &c6->end[dir == FNAT_C2S ? end : FNAT_END_SERVER - end];
+}
+
+/*
+ * Whether @c is a probe: of one SYN and its answer, with nobody for a client; see
+ * probe.h.
+ */
+static inline bool fnat_conn_is_probe(const struct fnat_conn *c)
+{
+	return c->flags & FNAT_CONN_ONEPACKET &&
+	       fnat_dir_proto(&c->dir[FNAT_C2S]) == IPPROTO_TCP;
 }
 
 int fnat_conn_cache_init(void);		/* for the whole module */

@@ -3,6 +3,7 @@
 #include <net/addrconf.h>
 
 #include "dest.h"
+#include "probe.h"
 #include "sched.h"
 #include "svc.h"
 #include "synproxy.h"
@@ -322,6 +323,7 @@ int fnat_dest_add(struct fnat_svc *svc, const union nf_inet_addr *addr,
 	}
 	WRITE_ONCE(d->removed, false);
 	judge_load(d);
+	fnat_probe_want(d);
 	return 0;
 }
 
@@ -349,6 +351,8 @@ int fnat_dest_edit(struct fnat_svc *svc, const union nf_inet_addr *addr,
 	if (!opts->u_thresh || opts->u_thresh > old.u_thresh)
 		WRITE_ONCE(d->overloaded, false);
 	judge_load(d);
+	if (!old.weight && opts->weight)
+		fnat_probe_want(d);
 	return 0;
 }
 

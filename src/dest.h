@@ -32,6 +32,7 @@ struct fnat_dest {
 	bool			removed;	/* it drains */
 	bool			watched;	/* is or was of Masq; under fn->cfg */
 	u32			learned;	/* synproxy.c */
+	u8			probes;		/* left to try; under fn->cfg; probe.c */
 	atomic_t		active;		/* connections, by state */
 	atomic_t		inactive;
 	atomic_t		persistent;	/* templates */

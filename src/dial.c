@@ -85,6 +85,7 @@ static void reset_server(struct fnat_conn *c, struct fnat_net *fn, u32 seq)
 	send(c, fn, FNAT_END_LIP, FNAT_END_SERVER, &rst);
 }
 
+/* Unless there is none: that was a probe. */
 static void reset_client(struct fnat_conn *c, struct fnat_net *fn,
 			 const struct fnat_proof *proof)
 {
@@ -94,7 +95,8 @@ static void reset_client(struct fnat_conn *c, struct fnat_net *fn,
 		.flags	= FNAT_TH_RST | FNAT_TH_ACK,
 	};
 
-	send(c, fn, FNAT_END_VIP, FNAT_END_CLIENT, &rst);
+	if (!fnat_conn_is_probe(c))
+		send(c, fn, FNAT_END_VIP, FNAT_END_CLIENT, &rst);
 }
 
 /* Of @c, whose lock the caller holds: no longer there, and nobody's timer. */
@@ -147,7 +149,7 @@ static void give_way(struct fnat_dial *dial, struct fnat_conn *c)
 	struct fnat_net *fn = dial->fn;
 	struct fnat_conn *next = NULL;
 
-	if (!dial->again)
+	if (!dial->again && !fnat_conn_is_probe(c))
 		next = fnat_begin_elsewhere(fn, c, dial->proof.isn);
 	if (!next) {
 		bury(dial);
@@ -261,6 +263,7 @@ enum outcome {
 	IGNORED,	/* dropped */
 	KEPT,
 	ANSWERED,	/* it is up */
+	PROBED,		/* the server has said what it can, which was all */
 	STALE,		/* the server remembers a connection before it */
 	GIVEN_UP,	/* by one side; the other is told */
 };
@@ -291,7 +294,9 @@ static enum outcome from_server(struct fnat_dial *dial, const struct fnat_pkt *p
 		return p->tcp_flags & FNAT_TH_RST ? IGNORED : STALE;
 	if (p->tcp_flags & FNAT_TH_RST)
 		return GIVEN_UP;
-	return p->tcp_flags & FNAT_TH_SYN ? ANSWERED : IGNORED;
+	if (!(p->tcp_flags & FNAT_TH_SYN))
+		return IGNORED;
+	return fnat_conn_is_probe(dial->conn) ? PROBED : ANSWERED;
 }
 
 /* Both sides have been told a scale by us, where they offered one. */
@@ -331,7 +336,7 @@ static void splice(const struct fnat_pkt *p, struct fnat_dir *out,
 	c->proxied = FNAT_PROXIED_SPLICED;
 	if (proof->offer.wscale >= 0)
 		set_scales(c, proof->offer.wscale, server.wscale);
-	fnat_synproxy_learn(c->dest, &server);
+	fnat_synproxy_learn(c->dest, &proof->offer, &server);
 }
 
 /* Whose window was told to be shut until now hears how far it is open. */
@@ -362,6 +367,19 @@ static void give_up(const struct fnat_pkt *p, struct fnat_dir *d,
 		fnat_count(p->fn, FNAT_EV_SYNPROXY_RS_ERROR);
 		reset_client(c, p->fn, proof);
 	}
+	fnat_conn_kill(p->fn, c);
+}
+
+/* @p is the answer to a probe, which ends with it. */
+static void note(const struct fnat_pkt *p, struct fnat_conn *c,
+		 const struct fnat_proof *proof)
+{
+	const struct tcphdr *th = fnat_pkt_tcp(p);
+	struct fnat_tcpopt_offer server;
+
+	fnat_tcpopt_read((const u8 *)(th + 1), p->thlen - sizeof(*th), &server);
+	fnat_synproxy_learn(c->dest, &proof->offer, &server);
+	reset_server(c, p->fn, p->ack);
 	fnat_conn_kill(p->fn, c);
 }
 
@@ -397,6 +415,8 @@ bool fnat_dial_packet(const struct fnat_pkt *p, struct fnat_dir *d,
 		return true;
 	if (outcome == ANSWERED)
 		open_window(p, c, &dial->proof);
+	else if (outcome == PROBED)
+		note(p, c, &dial->proof);
 	else if (outcome == GIVEN_UP)
 		give_up(p, d, &dial->proof);
 	else

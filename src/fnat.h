@@ -95,6 +95,7 @@ struct fnat_tunables {
 	int	early_max;		/* synproxy_ack_skb_store_thresh */
 	int	early_kib;		/* synproxy_ack_skb_store_kib */
 	int	bad_ack_rst;		/* synproxy_bad_ack_rst */
+	int	synproxy_probe;
 	int	ack_storm_thresh;	/* synproxy_ack_storm_thresh */
 	int	conn_reuse;		/* synproxy_conn_reuse and its states */
 	int	conn_reuse_close;
@@ -153,6 +154,7 @@ struct fnat_net {
 	struct llist_head	dead_rs;
 	struct work_struct	reap;
 	struct work_struct	new_key;	/* cookie_key.c */
+	struct delayed_work	probe;		/* probe.c */
 	struct delayed_work	estimate;	/* est.c */
 	struct delayed_work	guards;		/* guard.c */
 

@@ -152,6 +152,9 @@ static unsigned int error(const struct fnat_pkt *p)
 		return fnat_drop(p, FNAT_DROP_CORRUPT);
 	if (fnat_pkt_source_forged(p))
 		return fnat_drop(p, FNAT_DROP_SOURCE);
+	/* The next SYN, or the first client, will find out. */
+	if (fnat_conn_is_probe(fnat_dir_conn(back)))
+		return fnat_drop(p, FNAT_DROP_NO_ROUTE);
 	return pass_on(p, &quote, back);
 }
 

@@ -3,8 +3,6 @@
 #include <linux/jhash.h>
 #include <linux/slab.h>
 #include <net/addrconf.h>
-#include <net/ip6_route.h>
-#include <net/route.h>
 
 #include "addr.h"
 #include "dest.h"
@@ -67,32 +65,6 @@ static bool host_source(struct fnat_net *fn, u16 af,
 	return found;
 }
 
-/* From where the host itself would speak to @daddr; all zero: it could not. */
-static union nf_inet_addr source_towards(struct fnat_net *fn, u16 af,
-					 const union nf_inet_addr *daddr)
-{
-	struct flowi4 fl4 = { .daddr = daddr->ip };
-	struct flowi6 fl6 = { .daddr = daddr->in6 };
-	union nf_inet_addr saddr = {};
-	struct dst_entry *dst;
-	struct rtable *rt;
-
-	if (af == AF_INET) {
-		rt = ip_route_output_key(fn->net, &fl4);
-		if (IS_ERR(rt))
-			return saddr;
-		saddr.ip = fl4.saddr;
-		ip_rt_put(rt);
-		return saddr;
-	}
-	dst = ip6_route_output(fn->net, NULL, &fl6);
-	if (!dst->error)
-		ipv6_dev_get_saddr(fn->net, dst->dev, &fl6.daddr, 0,
-				   &saddr.in6);
-	dst_release(dst);
-	return saddr;
-}
-
 /*
  * Whether the host would speak to a real server of @svc from an address in
  * @range, or such an address is a real server's.
@@ -108,7 +80,8 @@ static bool near_dest(struct fnat_net *fn, const struct fnat_svc *svc,
 	rcu_read_lock();
 	set = svc ? rcu_dereference(svc->dests) : NULL;
 	for (i = 0; set && i < set->n && !found; i++) {
-		source = source_towards(fn, range->af, &set->v[i]->addr);
+		source = fnat_addr_towards(fn->net, range->af,
+					   &set->v[i]->addr);
 		found = covers(range, &set->v[i]->addr) ||
 			covers(range, &source);
 	}

@@ -16,6 +16,7 @@
 #include "laddr.h"
 #include "lport.h"
 #include "nl.h"
+#include "probe.h"
 #include "procfs.h"
 #include "svc.h"
 #include "sysctl.h"
@@ -112,6 +113,7 @@ static void net_fields(struct fnat_net *fn, struct net *net)
 	INIT_WORK(&fn->reap, reap);
 	fnat_est_init(fn);
 	fnat_guards_init(fn);
+	fnat_probe_init(fn);
 	fnat_defence_init(fn);
 	get_random_bytes(&fn->isn_key, sizeof(fn->isn_key));
 	fnat_state_timeouts(fn->timeout);
@@ -177,6 +179,7 @@ static void __net_exit net_exit(struct net *net)
 	mutex_unlock(&fn->cfg);
 	fnat_est_exit(fn);
 	fnat_guards_exit(fn);
+	fnat_probe_exit(fn);
 	fnat_defence_exit(fn);
 	/* A timer that was to ask another server finds none from now on. */
 	if (fn->dialled)

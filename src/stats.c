@@ -51,6 +51,7 @@ static const char * const event_names[FNAT_EV_MAX] = {
 	[FNAT_EV_SYNPROXY_NO_DEST] = "synproxy_no_dest",
 	[FNAT_EV_SYNPROXY_RS_ERROR] = "synproxy_rs_error",
 	[FNAT_EV_SYNPROXY_REDIALLED] = "synproxy_redialled",
+	[FNAT_EV_SYNPROXY_PROBE] = "synproxy_probed",
 	[FNAT_EV_SYNPROXY_QLEN]	= "synproxy_synsend_qlen",
 	[FNAT_EV_SYNPROXY_REUSED] = "synproxy_conn_reused",
 	[FNAT_EV_SYNPROXY_AUTO_ON] = "synproxy_auto_on",

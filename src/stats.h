@@ -64,6 +64,7 @@ enum fnat_event {
 	FNAT_EV_SYNPROXY_NO_DEST, /* SYNs refused, for nobody could be dialled */
 	FNAT_EV_SYNPROXY_RS_ERROR, /* SYNs that a server refused or let time out */
 	FNAT_EV_SYNPROXY_REDIALLED, /* clients of those that got another server */
+	FNAT_EV_SYNPROXY_PROBE,	/* servers asked what they can, without a client */
 	FNAT_EV_SYNPROXY_QLEN,	/* early packets that were not kept */
 	FNAT_EV_SYNPROXY_REUSED, /* cookies over a connection that had closed */
 	FNAT_EV_SYNPROXY_AUTO_ON, /* services that cookies were switched on for */

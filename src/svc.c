@@ -8,6 +8,7 @@
 #include "est.h"
 #include "laddr.h"
 #include "pkt.h"
+#include "probe.h"
 #include "sched.h"
 #include "svc.h"
 
@@ -212,6 +213,7 @@ int fnat_svc_edit(struct fnat_svc *svc, const struct fnat_svc_opts *opts)
 		atomic64_set(&svc->cursor, 0);
 	fnat_sched_settle(svc);
 	fnat_guard_set(svc, opts->synproxy);
+	fnat_probe_start(svc);
 	return 0;
 }
 

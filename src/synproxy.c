@@ -58,13 +58,23 @@ void fnat_synproxy_settle(struct fnat_svc *svc)
 	WRITE_ONCE(svc->offer, all ? all | some : 0);
 }
 
+/* Of an @offer what is either done or not. */
+static u32 switches(const struct fnat_tcpopt_offer *offer)
+{
+	return (offer->wscale >= 0 ? LEARNED_WSCALE : 0) |
+	       (offer->sack ? LEARNED_SACK : 0);
+}
+
+/* About what it was not asked nothing is learned: not every client can everything. */
 void fnat_synproxy_learn(struct fnat_dest *dest,
+			 const struct fnat_tcpopt_offer *asked,
 			 const struct fnat_tcpopt_offer *offer)
 {
 	struct fnat_svc *svc = dest->svc;
+	u32 was = READ_ONCE(dest->learned) ?: presumed(svc);
 	u32 learned = (offer->mss ?: default_mss(svc->key.af)) |
-		      (offer->wscale >= 0 ? LEARNED_WSCALE : 0) |
-		      (offer->sack ? LEARNED_SACK : 0);
+		      (switches(offer) & switches(asked)) |
+		      (was & ~LEARNED_MSS & ~switches(asked));
 
 	if (READ_ONCE(dest->learned) == learned)
 		return;

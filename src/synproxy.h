@@ -67,8 +67,9 @@ bool fnat_synproxy_proves(const struct fnat_pkt *p, const struct fnat_svc *svc,
 /* @svc offers from now on what all of its dests can do. RCU or fn->cfg. */
 void fnat_synproxy_settle(struct fnat_svc *svc);
 
-/* @dest has answered a SYN with @offer. RCU. */
+/* @dest has answered a SYN that offered @asked with @offer. RCU. */
 void fnat_synproxy_learn(struct fnat_dest *dest,
+			 const struct fnat_tcpopt_offer *asked,
 			 const struct fnat_tcpopt_offer *offer);
 
 #endif /* FNAT_SYNPROXY_H */

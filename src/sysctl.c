@@ -79,6 +79,7 @@ static const struct knob knobs[] = {
 	{ "synproxy_ack_skb_store_thresh", AT(early_max), 3, 0, 5 },
 	{ "synproxy_ack_skb_store_kib", AT(early_kib), 65536, 0, 1 << 20 },
 	SWITCH("synproxy_bad_ack_rst", bad_ack_rst, 0),
+	SWITCH("synproxy_probe", synproxy_probe, 1),
 	/* What is counted has four bits. */
 	{ "synproxy_ack_storm_thresh", AT(ack_storm_thresh), 10, 0,
 	  FNAT_PROXIED_STORM - 1 },

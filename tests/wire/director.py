@@ -7,6 +7,7 @@ cases take in all. It has cases of its own.
 
 import contextlib
 import functools
+import pathlib
 import socket
 
 from abi import (COOKIE_KEY, DEL_DEST, DEL_KEY, DEL_LADDR, DEL_SERVICE, DEST, FLUSH, FULLNAT,
@@ -71,8 +72,12 @@ class Director:
         return options(*args, **more)
 
     def service(self, proto=TCP, scheduler="rr", servers=None, lips=None, vip=None,
-                port=None, mark=None, rport=None, method=FULLNAT, **more):
-        """A service on VIP; SERVERS may be {address: weight}; MORE: see abi.options()."""
+                port=None, mark=None, rport=None, method=FULLNAT, probe=0, **more):
+        """A service on VIP; SERVERS may be {address: weight}; MORE: see abi.options().
+
+        Servers of the SYN proxy are left alone unless PROBE says otherwise.
+        """
+        pathlib.Path("/proc/sys/net/ipv4/vs/synproxy_probe").write_text(str(probe))
         servers = self.plan.servers[:1] if servers is None else servers
         lips = self.plan.lips[:1] if lips is None else lips
         which = named(proto, vip or self.plan.vip, port, mark)

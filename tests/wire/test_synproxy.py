@@ -426,6 +426,16 @@ def test_what_servers_can_is_offered(world, guarded):
     assert guarded(40004).syn().opt == mss(8960)
 
 
+def test_client_that_can_little_spoils_nothing(world, guarded):
+    """From an answer to it one learns nothing about what it did not ask."""
+    guarded(40000).handshake()
+    flow = guarded(40001)
+    flow.syn(b"")
+    flow.ack()
+    flow.answer(mss(1400))
+    assert guarded(40002).syn().opt == mss(1400) + SACK_OK + wscale(7)
+
+
 def test_again_after_the_end(world, guarded):
     """The same port, while we still hold what it left: a cookie begins it anew."""
     flow = guarded().handshake()

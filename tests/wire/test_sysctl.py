@@ -47,6 +47,7 @@ KNOBS = {
     "synproxy_ack_skb_store_thresh": (3, 0, 5),
     "synproxy_ack_skb_store_kib": (65536, 0, 1 << 20),
     "synproxy_bad_ack_rst": (0, 0, 1),
+    "synproxy_probe": (1, 0, 1),
     "synproxy_ack_storm_thresh": (10, 0, 14),
     "synproxy_conn_reuse": (1, 0, 1),
     "synproxy_conn_reuse_close": (1, 0, 1),

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Probes: what a real server of the SYN proxy can do is asked before its first
+ * client comes, by a SYN that offers everything. The answer gets a RST. A probe is a
+ * connection that no client's packets find; dial.h has the rest of its life.
+ */
+#ifndef FNAT_PROBE_H
+#define FNAT_PROBE_H
+
+struct fnat_dest;
+struct fnat_net;
+struct fnat_svc;
+
+void fnat_probe_init(struct fnat_net *fn);
+/* No service is listed any more. */
+void fnat_probe_exit(struct fnat_net *fn);
+
+/*
+ * @dest is new, or takes connections again: to be probed once, as soon as its service
+ * has the SYN proxy and the server can be reached. Caller holds fn->cfg.
+ */
+void fnat_probe_want(struct fnat_dest *dest);
+
+/* @svc may have the SYN proxy from now on. Caller holds fn->cfg. */
+void fnat_probe_start(struct fnat_svc *svc);
+
+#endif /* FNAT_PROBE_H */
