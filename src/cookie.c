@@ -5,6 +5,14 @@
 #define SEAL_MASK	((1U << SEAL_BITS) - 1)
 #define NO_SCALE	15
 
+/* Beside a timestamp, and of the other half, lest one form pass for the other: */
+#define LONG_SEAL_SHIFT	32
+#define LONG_SEAL_MASK	((1U << 28) - 1)
+#define STAMP_SCALE	0xf
+#define STAMP_SACK	0x10
+#define STAMP_ECN	0x20
+#define STAMP_MASK	0x3f
+
 /*
  * The least that IPv4 sends whole less headers, both families' defaults (RFC
  * 9293 3.7.1), what tunnels and PPPoE leave of Ethernet's, and jumbo frames'.
@@ -20,12 +28,25 @@ static u32 mss_index(u16 mss)
 	return i;
 }
 
+static u32 scale_of(const struct fnat_tcpopt_offer *offer)
+{
+	return offer->wscale < 0 ? NO_SCALE : offer->wscale;
+}
+
+u32 fnat_cookie_stamp(u32 clock, const struct fnat_tcpopt_offer *offer)
+{
+	return (clock & ~STAMP_MASK) | scale_of(offer) |
+	       (offer->sack ? STAMP_SACK : 0) | (offer->ecn ? STAMP_ECN : 0);
+}
+
 u32 fnat_cookie_make(u64 seal, u32 window, const struct fnat_tcpopt_offer *offer)
 {
-	u32 scale = offer->wscale < 0 ? NO_SCALE : offer->wscale;
+	u32 head = (window & 1) << 31 | mss_index(offer->mss) << 28;
 
-	return (window & 1) << 31 | mss_index(offer->mss) << 28 | scale << 24 |
-	       (u32)offer->sack << SEAL_BITS | (seal & SEAL_MASK);
+	if (offer->stamped)
+		return head | (seal >> LONG_SEAL_SHIFT & LONG_SEAL_MASK);
+	return head | scale_of(offer) << 24 | (u32)offer->sack << SEAL_BITS |
+	       (seal & SEAL_MASK);
 }
 
 u32 fnat_cookie_window(u32 cookie, u32 now)
@@ -35,12 +56,16 @@ u32 fnat_cookie_window(u32 cookie, u32 now)
 
 bool fnat_cookie_open(u64 seal, u32 cookie, struct fnat_tcpopt_offer *offer)
 {
-	u32 scale = cookie >> 24 & 0xf;
+	bool stamped = offer->stamped;
+	u32 stamp = offer->tsecr;
+	u32 scale = stamped ? stamp & STAMP_SCALE : cookie >> 24 & 0xf;
 
-	if ((cookie ^ seal) & SEAL_MASK)
+	if (stamped ? (cookie ^ seal >> LONG_SEAL_SHIFT) & LONG_SEAL_MASK :
+		      (cookie ^ seal) & SEAL_MASK)
 		return false;
 	offer->mss = mss_table[cookie >> 28 & 7];
 	offer->wscale = scale == NO_SCALE ? -1 : scale;
-	offer->sack = cookie >> SEAL_BITS & 1;
+	offer->sack = stamped ? stamp & STAMP_SACK : cookie >> SEAL_BITS & 1;
+	offer->ecn = stamped && stamp & STAMP_ECN;
 	return true;
 }

@@ -6,6 +6,7 @@
 #include "conn.h"
 #include "dest.h"
 #include "dial.h"
+#include "lport.h"
 #include "pkt.h"
 #include "segment.h"
 #include "svc.h"
@@ -65,13 +66,18 @@ static u32 server_isn(const struct fnat_conn *c, const struct fnat_proof *proof)
 static void call_server(struct fnat_conn *c, struct fnat_net *fn,
 			const struct fnat_proof *proof)
 {
+	struct fnat_tcpopt_offer offer = proof->offer;
 	struct fnat_segment syn = {
 		.seq	= server_isn(c, proof),
 		.flags	= FNAT_TH_SYN,
 		.win	= proof->win,
-		.offer	= &proof->offer,
+		.offer	= &offer,
 	};
 
+	offer.tsval += c->ts_off[FNAT_C2S];
+	offer.tsecr = 0;
+	if (offer.ecn)
+		syn.flags |= FNAT_TH_ECE | FNAT_TH_CWR;
 	send(c, fn, FNAT_END_LIP, FNAT_END_SERVER, &syn);
 }
 
@@ -130,9 +136,29 @@ void fnat_dial_end(struct fnat_conn *c)
 	bury(dial);
 }
 
+/*
+ * Timestamps of a client that has been told ours: as those of one that comes without
+ * a cookie, but for the server's, which will go on from what was told. Where they
+ * are to be taken out the client was told none, unless that is new.
+ */
+static void stamp(struct fnat_dial *dial, struct fnat_conn *c)
+{
+	const struct fnat_tcpopt_offer *offer = &dial->proof.offer;
+	struct fnat_net *fn = dial->fn;
+	u32 off = 0;
+
+	if (!offer->stamped)
+		return;
+	if (c->lports && READ_ONCE(fn->tune.timestamp) != FNAT_TIMESTAMP_PASS)
+		off = fnat_lport_timestamp(fn, c->lports, c->port_index) -
+		      offer->tsval;
+	fnat_conn_shift_timestamps(c, off, 0);
+}
+
 /* @c, which nobody has seen yet, is to be dialled by @dial, which is its now. */
 static void attach(struct fnat_dial *dial, struct fnat_conn *c)
 {
+	stamp(dial, c);
 	dial->conn = c;
 	atomic_add(dial->held, &dial->fn->early_held);
 	c->dir[FNAT_S2C].dial = dial;
@@ -183,6 +209,9 @@ static void ring_again(struct timer_list *timer)
 	if (ours && more) {
 		mod_timer(&dial->timer, jiffies + (FIRST_RETRY << dial->tries));
 		dial->tries++;
+		/* Some throw such SYNs away (RFC 3168 6.1.1.1). */
+		if (fnat_conn_is_probe(c))
+			dial->proof.offer.ecn = false;
 	} else if (ours) {
 		take(c);
 	}
@@ -310,6 +339,16 @@ static void set_scales(struct fnat_conn *c, int client, int server)
 	c->dir[FNAT_S2C].flags |= max(server, 0);
 }
 
+/* What the SYN-ACK @p says that its server does. */
+static void read_answer(const struct fnat_pkt *p,
+			struct fnat_tcpopt_offer *server)
+{
+	const struct tcphdr *th = fnat_pkt_tcp(p);
+
+	fnat_tcpopt_read((const u8 *)(th + 1), p->thlen - sizeof(*th), server);
+	server->ecn = (p->tcp_flags & (FNAT_TH_ECE | FNAT_TH_CWR)) == FNAT_TH_ECE;
+}
+
 /*
  * Both sides' books, as if we had only passed on what they said. Either side has
  * been told a scale by us: where the other uses another, windows are shifted.
@@ -317,12 +356,11 @@ static void set_scales(struct fnat_conn *c, int client, int server)
 static void splice(const struct fnat_pkt *p, struct fnat_dir *out,
 		   const struct fnat_proof *proof)
 {
-	const struct tcphdr *th = fnat_pkt_tcp(p);
 	struct fnat_dir *in = fnat_dir_other(out);
 	struct fnat_conn *c = fnat_dir_conn(out);
 	struct fnat_tcpopt_offer server;
 
-	fnat_tcpopt_read((const u8 *)(th + 1), p->thlen - sizeof(*th), &server);
+	read_answer(p, &server);
 	in->ack_off = p->seq - proof->told;
 	in->seq_end = proof->isn + 1;
 	in->ack = proof->told + 1;
@@ -336,6 +374,9 @@ static void splice(const struct fnat_pkt *p, struct fnat_dir *out,
 	c->proxied = FNAT_PROXIED_SPLICED;
 	if (proof->offer.wscale >= 0)
 		set_scales(c, proof->offer.wscale, server.wscale);
+	if (proof->offer.stamped && server.stamped)
+		fnat_conn_shift_timestamps(c, c->ts_off[FNAT_C2S],
+					   proof->offer.tsecr - server.tsval);
 	fnat_synproxy_learn(c->dest, &proof->offer, &server);
 }
 
@@ -343,9 +384,16 @@ static void splice(const struct fnat_pkt *p, struct fnat_dir *out,
 static void open_window(const struct fnat_pkt *p, struct fnat_conn *c,
 			const struct fnat_proof *proof)
 {
+	const struct fnat_tcpopt_offer stamp = {
+		.wscale	= -1,
+		.stamped = proof->offer.stamped,
+		.tsval	= proof->offer.tsecr,
+		.tsecr	= proof->offer.tsval,
+	};
 	struct fnat_segment update = {
 		.seq	= proof->told + 1,
 		.ack	= proof->isn + 1,
+		.offer	= &stamp,
 		.flags	= FNAT_TH_ACK,
 		.win	= max(p->win >> (proof->offer.wscale < 0 ? 0 :
 					 FNAT_SYNPROXY_SCALE), 1),
@@ -374,10 +422,9 @@ static void give_up(const struct fnat_pkt *p, struct fnat_dir *d,
 static void note(const struct fnat_pkt *p, struct fnat_conn *c,
 		 const struct fnat_proof *proof)
 {
-	const struct tcphdr *th = fnat_pkt_tcp(p);
 	struct fnat_tcpopt_offer server;
 
-	fnat_tcpopt_read((const u8 *)(th + 1), p->thlen - sizeof(*th), &server);
+	read_answer(p, &server);
 	fnat_synproxy_learn(c->dest, &proof->offer, &server);
 	reset_server(c, p->fn, p->ack);
 	fnat_conn_kill(p->fn, c);

@@ -116,6 +116,8 @@ static void net_fields(struct fnat_net *fn, struct net *net)
 	fnat_probe_init(fn);
 	fnat_defence_init(fn);
 	get_random_bytes(&fn->isn_key, sizeof(fn->isn_key));
+	/* Nobody is to learn from it how long we have been up. */
+	fn->synack_clock = get_random_u32();
 	fnat_state_timeouts(fn->timeout);
 	told_init(&fn->refusals);
 	told_init(&fn->pmtu_news);

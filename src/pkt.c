@@ -269,9 +269,10 @@ bool fnat_pkt_intact(const struct fnat_pkt *p)
 bool fnat_pkt_timestamp(const struct fnat_pkt *p, u32 *val)
 {
 	const struct tcphdr *th = fnat_pkt_tcp(p);
+	u32 ecr;
 
 	return fnat_tcpopt_timestamp((const u8 *)(th + 1),
-				     p->thlen - sizeof(*th), val);
+				     p->thlen - sizeof(*th), val, &ecr);
 }
 
 bool fnat_pkt_source_absurd(const struct fnat_pkt *p)

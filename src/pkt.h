@@ -23,6 +23,8 @@ enum {
 	FNAT_TH_SYN = 0x02,
 	FNAT_TH_RST = 0x04,
 	FNAT_TH_ACK = 0x10,
+	FNAT_TH_ECE = 0x40,
+	FNAT_TH_CWR = 0x80,
 };
 
 /* TCP, UDP, ICMP or ICMPv6. */

@@ -62,6 +62,9 @@ static struct fnat_proof proof_of(const struct fnat_pkt *syn)
 		.offer.mss	= syn->af == AF_INET ? 1460 : 1440,
 		.offer.wscale	= FNAT_SYNPROXY_SCALE,
 		.offer.sack	= true,
+		.offer.ecn	= true,
+		.offer.stamped	= true,
+		.offer.tsval	= (u32)(ktime_get_ns() >> 16),
 		.win		= 0xffff,
 	};
 }

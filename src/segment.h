@@ -23,7 +23,7 @@ struct fnat_segment {
 	u32	ack;
 	u8	flags;		/* FNAT_TH_* */
 	u16	win;
-	const struct fnat_tcpopt_offer *offer;	/* of a SYN's options; or NULL */
+	const struct fnat_tcpopt_offer *offer;	/* its options; or NULL */
 };
 
 /* Sends it through LOCAL_OUT. 0, or -ENOBUFS: no memory or route. BH off or process. */

@@ -19,7 +19,11 @@ static u16 default_mss(u16 af)
 #define LEARNED_MSS	0xffff
 #define LEARNED_WSCALE	0x10000
 #define LEARNED_SACK	0x20000
-#define LEARNED_SOME	0x40000		/* of a service: not of all dests */
+#define LEARNED_STAMPS	0x40000
+#define LEARNED_ECN	0x80000
+/* Of a service: not of all dests; some have a LIP, which clients share. */
+#define LEARNED_SOME	0x100000
+#define LEARNED_LIP	0x200000
 
 /* What servers that have not answered a SYN yet are taken to do. */
 static u32 presumed(const struct fnat_svc *svc)
@@ -43,26 +47,30 @@ void fnat_synproxy_settle(struct fnat_svc *svc)
 {
 	const struct fnat_dests *set = rcu_dereference_check(svc->dests,
 					lockdep_is_held(&svc->fn->cfg));
-	u32 all = 0, some = 0;
+	u32 all = 0, about = 0;
 	u32 i, one;
 
 	for (i = 0; set && i < set->n; i++) {
 		if (READ_ONCE(set->v[i]->opts.weight) <= 0)
 			continue;
+		if (READ_ONCE(set->v[i]->opts.fwd_method) != IP_VS_CONN_F_MASQ)
+			about |= LEARNED_LIP;
 		one = READ_ONCE(set->v[i]->learned);
 		if (!one)
-			some = LEARNED_SOME;
+			about |= LEARNED_SOME;
 		else
 			all = all ? common(all, one) : one;
 	}
-	WRITE_ONCE(svc->offer, all ? all | some : 0);
+	WRITE_ONCE(svc->offer, all ? all | about : 0);
 }
 
 /* Of an @offer what is either done or not. */
 static u32 switches(const struct fnat_tcpopt_offer *offer)
 {
 	return (offer->wscale >= 0 ? LEARNED_WSCALE : 0) |
-	       (offer->sack ? LEARNED_SACK : 0);
+	       (offer->sack ? LEARNED_SACK : 0) |
+	       (offer->stamped ? LEARNED_STAMPS : 0) |
+	       (offer->ecn ? LEARNED_ECN : 0);
 }
 
 /* About what it was not asked nothing is learned: not every client can everything. */
@@ -92,8 +100,27 @@ static u32 offer_of(const struct fnat_svc *svc)
 }
 
 /*
+ * Whether servers that do what @offer says may hear of clients' timestamps, which
+ * they all do: not where these are to be taken out of SYNs.
+ */
+static bool may_stamp(const struct fnat_tunables *tune, u32 offer)
+{
+	return READ_ONCE(tune->synproxy_timestamp) && offer & LEARNED_STAMPS &&
+	       !(offer & LEARNED_LIP &&
+		 READ_ONCE(tune->timestamp) == FNAT_TIMESTAMP_STRIP);
+}
+
+/* Ticks of 65 us: faster than any server's, so what these add falls behind it. */
+static u32 clock_now(const struct fnat_net *fn)
+{
+	return fn->synack_clock + (u32)(ktime_get_ns() >> 16);
+}
+
+/*
  * What @svc offers to a client that offers @client; from which goes what is not
- * agreed, for its server is to hear nothing else.
+ * agreed, for its server is to hear nothing else. A client that marks rather than
+ * loses (ECN) relies on a server that says so, and there is room for that only
+ * beside a timestamp.
  */
 static void agree(const struct fnat_svc *svc, struct fnat_tcpopt_offer *client,
 		  struct fnat_tcpopt_offer *ours)
@@ -107,9 +134,18 @@ static void agree(const struct fnat_svc *svc, struct fnat_tcpopt_offer *client,
 		client->wscale = -1;
 	client->sack = client->sack && offer & LEARNED_SACK &&
 		       READ_ONCE(tune->synproxy_sack);
-	ours->mss = offer & LEARNED_MSS;
-	ours->wscale = client->wscale < 0 ? -1 : FNAT_SYNPROXY_SCALE;
-	ours->sack = client->sack;
+	client->stamped = client->stamped && may_stamp(tune, offer);
+	client->ecn = client->ecn && client->stamped && offer & LEARNED_ECN;
+	*ours = (struct fnat_tcpopt_offer){
+		.mss	= offer & LEARNED_MSS,
+		.wscale	= client->wscale < 0 ? -1 : FNAT_SYNPROXY_SCALE,
+		.sack	= client->sack,
+		.ecn	= client->ecn,
+		.stamped = client->stamped,
+		.tsecr	= client->tsval,
+	};
+	if (ours->stamped)
+		ours->tsval = fnat_cookie_stamp(clock_now(svc->fn), client);
 }
 
 /* ------------------------------------------------------------ the cookie */
@@ -181,6 +217,7 @@ unsigned int fnat_synproxy_answer(const struct fnat_pkt *p,
 				  struct fnat_svc *svc)
 {
 	const struct tcphdr *th = fnat_pkt_tcp(p);
+	const u8 ecn = FNAT_TH_ECE | FNAT_TH_CWR;
 	struct fnat_tcpopt_offer client, ours;
 	struct fnat_segment synack = {
 		.saddr	= &p->daddr,
@@ -201,7 +238,10 @@ unsigned int fnat_synproxy_answer(const struct fnat_pkt *p,
 	}
 	key = fnat_cookie_key_seals(p->fn, window);
 	fnat_tcpopt_read((const u8 *)(th + 1), p->thlen - sizeof(*th), &client);
+	client.ecn = (p->tcp_flags & ecn) == ecn;
 	agree(svc, &client, &ours);
+	if (ours.ecn)
+		synack.flags |= FNAT_TH_ECE;
 	synack.win = min_t(u32, READ_ONCE(p->fn->tune.early_max) * ours.mss,
 			   0xffff);
 	synack.seq = fnat_cookie_make(seal_of(p, svc, p->seq, window, key),
@@ -216,14 +256,19 @@ bool fnat_synproxy_proves(const struct fnat_pkt *p, const struct fnat_svc *svc,
 			  struct fnat_proof *proof)
 {
 	const u8 not = FNAT_TH_SYN | FNAT_TH_RST;
+	const struct tcphdr *th = fnat_pkt_tcp(p);
+	struct fnat_tcpopt_offer *offer = &proof->offer;
 
 	if ((p->tcp_flags & (not | FNAT_TH_ACK)) != FNAT_TH_ACK)
 		return false;
 	proof->isn = p->seq - 1;
 	proof->told = p->ack - 1;
+	offer->stamped = fnat_tcpopt_timestamp((const u8 *)(th + 1),
+					       p->thlen - sizeof(*th),
+					       &offer->tsval, &offer->tsecr);
 	if (!is_sealed(p, svc, proof))
 		return false;
-	proof->win = min_t(u32, (u32)p->win << max_t(int, proof->offer.wscale, 0),
+	proof->win = min_t(u32, (u32)p->win << max_t(int, offer->wscale, 0),
 			   0xffff);
 	return true;
 }

@@ -27,7 +27,11 @@ struct fnat_dest;
 struct fnat_proof {
 	u32				isn;	/* the client's */
 	u32				told;	/* ours towards the client */
-	struct fnat_tcpopt_offer	offer;	/* the client's; mss rounded down */
+	/*
+	 * The client's; mss rounded down. What there is of a timestamp is the
+	 * ACK's: tsecr is what the client was told by us.
+	 */
+	struct fnat_tcpopt_offer	offer;
 	u16				win;	/* the client's, unscaled as in a SYN */
 };
 

@@ -72,6 +72,7 @@ static const struct knob knobs[] = {
 	{ "synproxy_init_mss", AT(init_mss), 1452, 216, 65535 },
 	SWITCH("synproxy_wscale", synproxy_wscale, 1),
 	SWITCH("synproxy_sack", synproxy_sack, 1),
+	SWITCH("synproxy_timestamp", synproxy_timestamp, 1),
 	{ "synproxy_synack_ttl", AT(synack_ttl), 63, 1, 255 },
 	SWITCH("synproxy_synack_route", synack_route, 0),
 	SWITCH("synproxy_defer", defer, 0),

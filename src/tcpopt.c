@@ -74,13 +74,14 @@ static u8 *timestamp(u8 *opt, unsigned int len)
 	return o && n == LEN_TIMESTAMP ? o : NULL;
 }
 
-bool fnat_tcpopt_timestamp(const u8 *opt, unsigned int len, u32 *val)
+bool fnat_tcpopt_timestamp(const u8 *opt, unsigned int len, u32 *val, u32 *ecr)
 {
 	const u8 *o = timestamp((u8 *)opt, len);
 
 	if (!o)
 		return false;
 	*val = get_unaligned_be32(o + 2);
+	*ecr = get_unaligned_be32(o + 6);
 	return true;
 }
 
@@ -108,6 +109,11 @@ static inline void note_offer(const u8 *o, u8 n, struct fnat_tcpopt_offer *offer
 	case OPT_SACK_PERM << 8 | LEN_SACK_PERM:
 		offer->sack = true;
 		break;
+	case OPT_TIMESTAMP << 8 | LEN_TIMESTAMP:
+		offer->stamped = true;
+		offer->tsval = get_unaligned_be32(o + 2);
+		offer->tsecr = get_unaligned_be32(o + 6);
+		break;
 	}
 }
 
@@ -118,9 +124,7 @@ void fnat_tcpopt_read(const u8 *opt, unsigned int len,
 	const u8 *o = opt;
 	u8 n;
 
-	offer->mss = 0;
-	offer->wscale = -1;
-	offer->sack = false;
+	*offer = (struct fnat_tcpopt_offer){ .wscale = -1 };
 	for (; seek(&o, end, &n); o += n)
 		note_offer(o, n, offer);
 }
@@ -133,10 +137,20 @@ unsigned int fnat_tcpopt_write(u8 *opt, const struct fnat_tcpopt_offer *offer)
 		put_unaligned_be32(OPT_MSS << 24 | LEN_MSS << 16 | offer->mss, o);
 		o += 4;
 	}
-	if (offer->sack) {
+	if (offer->sack && !offer->stamped) {
 		put_unaligned_be32(OPT_NOP << 24 | OPT_NOP << 16 |
 				   OPT_SACK_PERM << 8 | LEN_SACK_PERM, o);
 		o += 4;
+	}
+	if (offer->stamped) {
+		/* SACK has room before it. */
+		put_unaligned_be32((offer->sack ?
+				    OPT_SACK_PERM << 24 | LEN_SACK_PERM << 16 :
+				    OPT_NOP << 24 | OPT_NOP << 16) |
+				   OPT_TIMESTAMP << 8 | LEN_TIMESTAMP, o);
+		put_unaligned_be32(offer->tsval, o + 4);
+		put_unaligned_be32(offer->tsecr, o + 8);
+		o += 12;
 	}
 	if (offer->wscale >= 0) {
 		put_unaligned_be32(OPT_NOP << 24 | OPT_WSCALE << 16 |

@@ -12,16 +12,20 @@
 #endif
 
 #define FNAT_TCPOPT_WSCALE_MAX	14	/* RFC 7323 2.3 */
-#define FNAT_TCPOPT_OFFER_LEN	12	/* the most that an offer takes */
+#define FNAT_TCPOPT_OFFER_LEN	20	/* the most that an offer takes */
 
 /* What a SYN or SYN-ACK offers. */
 struct fnat_tcpopt_offer {
 	u16	mss;		/* 0: says nothing of it */
 	s8	wscale;		/* 0 to 14; -1: no scaling */
 	bool	sack;
+	bool	ecn;		/* by flags, of which nobody here knows */
+	bool	stamped;	/* timestamps, of which the first: */
+	u32	tsval;
+	u32	tsecr;
 };
 
-/* Reads what a SYN offers; of what it says twice, the last. */
+/* Reads what a SYN offers by options; of what it says twice, the last. */
 void fnat_tcpopt_read(const u8 *opt, unsigned int len,
 		      struct fnat_tcpopt_offer *offer);
 
@@ -34,8 +38,8 @@ unsigned int fnat_tcpopt_write(u8 *opt, const struct fnat_tcpopt_offer *offer);
 /* The window scale that a SYN offers, at most 14; -1 if it offers none. */
 int fnat_tcpopt_wscale(const u8 *opt, unsigned int len);
 
-/* The timestamp (TSval) that a segment carries, in *@val. Whether there is one. */
-bool fnat_tcpopt_timestamp(const u8 *opt, unsigned int len, u32 *val);
+/* TSval and TSecr that a segment carries, in *@val and *@ecr. Whether there are any. */
+bool fnat_tcpopt_timestamp(const u8 *opt, unsigned int len, u32 *val, u32 *ecr);
 
 /* Adds @val to TSval and @ecr to TSecr. Whether there was a timestamp. */
 bool fnat_tcpopt_shift_timestamp(u8 *opt, unsigned int len, u32 val, u32 ecr);

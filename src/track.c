@@ -303,7 +303,7 @@ void track_tcp(const struct fnat_pkt *p, struct fnat_dir *d,
 		learn_wscale(p, d, peer);
 	if (!(p->tcp_flags & FNAT_TH_RST) && !is_late_syn(p, d, c->state))
 		advance_first(p, d);
-	if (d->flags & FNAT_DIR_STAMPED && parts(p, d, next))
+	if (d->flags & FNAT_DIR_STAMPED && c->lports && parts(p, d, next))
 		note_timestamp(p, c);
 	if (next != c->state)
 		fnat_conn_set_state(p->fn, c, next);

@@ -5,6 +5,7 @@ import contextlib
 import json
 import pathlib
 import re
+import socket
 import time
 
 import pytest
@@ -152,6 +153,32 @@ def test_options(director, host, options):
             assert pathlib.Path("/tmp/part").read_bytes() == head
             curl("-T", "/tmp/part", f"http://{vip}/up/part")
             assert pathlib.Path("/tmp/rs1/www/up/part").read_bytes() == head
+
+
+def agreed():
+    """What ss says of a connection by the VIP, at the client and at its server."""
+    with lab.inside("client"):
+        held = socket.create_connection((VIP, 80), 20)
+    with held:
+        lab.wait_until("the server has it", lambda: lab.out("ss", "-tnH", "sport", "= :80", ns="rs1"))
+        return [set(lab.out("ss", "-tinH", side, "= :80", ns=ns).split())
+                for ns, side in (("client", "dport"), ("rs1", "sport"))]
+
+
+@pytest.mark.parametrize("timestamp", [0, 1, 2], ids=["passed", "taken out", "translated"])
+def test_timestamps_and_ecn(director, timestamp):
+    """Both ends have them, once the server is known; 100 MB each way are still right."""
+    lab.sh("sysctl", "-qw", f"net.ipv4.vs.fullnat_timestamp={timestamp}", ns="director")
+    with settings("client", tcp_ecn=1):
+        vip = serve(servers=1)
+        lab.wait_until("the server was probed", lambda: counted("synproxy_probed") == [1])
+        lab.wait_until("it has answered", lambda: not lab.conns())
+        for words in agreed():
+            assert {"ts", "ecn"} & words == (set() if timestamp == 1 else {"ts", "ecn"})
+        curl("-o", "/tmp/down", f"http://{vip}/big")
+        assert sha256("/tmp/down") == sha256("/tmp/big")
+        curl("-T", "/tmp/big", f"http://{vip}/up/stamped")
+        assert sha256("/tmp/rs1/www/up/stamped") == sha256("/tmp/big")
 
 
 @pytest.mark.parametrize("mss", [536, 1000, 1220, 1460, 8960])

@@ -81,15 +81,15 @@ static void timestamps_move(void)
 	u8 opt[] = { 1, 1, 8, 10, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 3 };
 	static const u8 want[] = { 1, 1, 8, 10, 0, 0, 0, 1, 0xff, 0xff, 0xff,
 				   0xfe };
-	u32 val;
+	u32 val, ecr;
 
-	EXPECT(fnat_tcpopt_timestamp(opt, sizeof(opt), &val));
-	EXPECT(val == 0xffffffff);
+	EXPECT(fnat_tcpopt_timestamp(opt, sizeof(opt), &val, &ecr));
+	EXPECT(val == 0xffffffff && ecr == 3);
 	EXPECT(fnat_tcpopt_shift_timestamp(opt, sizeof(opt), 2, -5));
 	EXPECT(!memcmp(opt, want, sizeof(opt)));
 	/* Any other length makes it something else. */
 	opt[3] = 9;
-	EXPECT(!fnat_tcpopt_timestamp(opt, sizeof(opt), &val));
+	EXPECT(!fnat_tcpopt_timestamp(opt, sizeof(opt), &val, &ecr));
 	EXPECT(!fnat_tcpopt_shift_timestamp(opt, sizeof(opt), 1, 1));
 	EXPECT(!fnat_tcpopt_shift_timestamp(opt, 11, 1, 1));
 }
@@ -143,6 +143,8 @@ static void offers_are_read_and_written(void)
 	static const struct fnat_tcpopt_offer offers[] = {
 		{ 1460, 7, true }, { 8960, 0, false }, { 0, -1, true },
 		{ 536, -1, false }, { 0, 14, false },
+		{ 1460, 7, true, false, true, 0xfffffffe, 5 },
+		{ 0, -1, false, false, true, 1, 0 },
 	};
 	struct fnat_tcpopt_offer got;
 	size_t i;
@@ -155,7 +157,9 @@ static void offers_are_read_and_written(void)
 		fnat_tcpopt_read(opt, len, &got);
 		EXPECT(got.mss == offers[i].mss);
 		EXPECT(got.wscale == offers[i].wscale);
-		EXPECT(got.sack == offers[i].sack);
+		EXPECT(got.sack == offers[i].sack && !got.ecn);
+		EXPECT(got.stamped == offers[i].stamped);
+		EXPECT(got.tsval == offers[i].tsval && got.tsecr == offers[i].tsecr);
 		free(opt);
 	}
 	fnat_tcpopt_read((const u8 *)"\2\3\5\3\4", 5, &got);
@@ -178,11 +182,38 @@ static void cookies_tell_what_they_were_told(void)
 	for (i = 0; i < ARRAY_SIZE(mss); i++)
 		for (scale = -1; scale <= 14; scale++) {
 			offer = (struct fnat_tcpopt_offer){ mss[i][0], scale, i & 1 };
+			got = (struct fnat_tcpopt_offer){ .tsecr = 0x3f };
 			c = fnat_cookie_make(0x123456789abcdef0, i, &offer);
 			EXPECT(fnat_cookie_open(0x123456789abcdef0, c, &got));
 			EXPECT(got.mss == mss[i][1]);
 			EXPECT(got.wscale == scale && got.sack == (i & 1));
 			EXPECT(!fnat_cookie_open(0x123456789abcdef1, c, &got));
+		}
+}
+
+/* Beside a timestamp there is room for ECN, and for more of the seal. */
+static void stamped_cookies_tell_what_they_were_told(void)
+{
+	const u64 seal = 0x123456789abcdef0;
+	struct fnat_tcpopt_offer offer, got;
+	int scale, i;
+	u32 c;
+
+	for (scale = -1; scale <= 14; scale++)
+		for (i = 0; i < 4; i++) {
+			offer = (struct fnat_tcpopt_offer){ 1400, scale, i & 1, i & 2, true };
+			got = (struct fnat_tcpopt_offer){ .stamped = true };
+			got.tsecr = fnat_cookie_stamp(0xfffffff0 + i, &offer);
+			EXPECT(got.tsecr >> 6 == 0xfffffff0 >> 6);
+			c = fnat_cookie_make(seal, i, &offer);
+			EXPECT(fnat_cookie_open(seal, c, &got));
+			EXPECT(got.mss == 1400 && got.wscale == scale);
+			EXPECT(got.sack == (i & 1) && got.ecn == !!(i & 2));
+			EXPECT(!fnat_cookie_open(seal ^ 1ULL << 32, c, &got));
+			EXPECT(!fnat_cookie_open(seal ^ 1ULL << 59, c, &got));
+			/* It does not pass for one of the other form. */
+			got.stamped = false;
+			EXPECT(!fnat_cookie_open(seal, c, &got));
 		}
 }
 
@@ -204,7 +235,7 @@ static void cookies_age(void)
 /* Of all sequence numbers, those that a seal lets pass are 2^8 in each window. */
 static void cookies_are_hard_to_forge(void)
 {
-	struct fnat_tcpopt_offer got;
+	struct fnat_tcpopt_offer got = {};
 	u64 c, passed = 0;
 
 	for (c = 0; c < 1ULL << 32; c += 1 << 9 | 1)
@@ -213,6 +244,17 @@ static void cookies_are_hard_to_forge(void)
 	for (passed = 0, c = 0x543210 & 0x7fffff; c < 1ULL << 32; c += 1 << 23)
 		passed += fnat_cookie_open(0xfedcba9876543210, c, &got);
 	EXPECT(passed == 512);
+	/* With any timestamp: eight MSS in each window. */
+	for (passed = 0, c = 0xedcba98; c < 1ULL << 32; c += 1 << 28) {
+		got = (struct fnat_tcpopt_offer){ .stamped = true, .tsecr = c };
+		passed += fnat_cookie_open(0xfedcba9876543210, c, &got);
+	}
+	EXPECT(passed == 16);
+	for (passed = 0, c = 0; c < 1ULL << 32; c += 1 << 9 | 1) {
+		got = (struct fnat_tcpopt_offer){ .stamped = true, .tsecr = c };
+		passed += fnat_cookie_open(0xfedcba9876543210, c, &got);
+	}
+	EXPECT(passed <= 1);
 }
 
 struct step {
@@ -317,6 +359,7 @@ int main(void)
 	window_scale_is_capped();
 	offers_are_read_and_written();
 	cookies_tell_what_they_were_told();
+	stamped_cookies_tell_what_they_were_told();
 	cookies_age();
 	cookies_are_hard_to_forge();
 	states_follow_each_other();

@@ -432,7 +432,9 @@ def test_client_that_can_little_spoils_nothing(world, guarded):
     flow = guarded(40001)
     flow.syn(b"")
     flow.ack()
-    flow.answer(mss(1400))
+    world.s.send(flow.from_server("SA", seq=flow.server_isn, opt=mss(1400),
+                                  ack=flow.early[0].seq + flow.shift))
+    assert world.s.receive(2 * lab.SLOW).flags == "A"
     assert guarded(40002).syn().opt == mss(1400) + SACK_OK + wscale(7)
 
 

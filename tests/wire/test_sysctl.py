@@ -40,6 +40,7 @@ KNOBS = {
     "synproxy_init_mss": (1452, 216, 65535),
     "synproxy_wscale": (1, 0, 1),
     "synproxy_sack": (1, 0, 1),
+    "synproxy_timestamp": (1, 0, 1),
     "synproxy_synack_ttl": (63, 1, 255),
     "synproxy_synack_route": (0, 0, 1),
     "synproxy_defer": (0, 0, 1),
