@@ -35,7 +35,6 @@ PICTURES = (
      "rows": ("first-50", "first-90", "first-95", "first-99", "first-100")},
 )
 UNIT = "instructions over a packet dropped at netdev ingress (whose own are in full)"
-APART = False                   # whether each column has a machine of its own
 COUNT, TRIES = 2048, 3
 PORTS = 64511                   # of a LIP, 1025 to 65535
 NEW = 2048                      # connections measured at each filling
@@ -250,6 +249,11 @@ def run(rows, columns, tell):
                 cost -= zero["first" if key.startswith("first") else key]
             note = getattr(row.measure, "notes", {}).get(column)
             tell(key, column, cost, note)
+
+
+def machines(columns):
+    """The columns of each machine: all share one."""
+    return [columns]
 
 
 def machine(share, job):

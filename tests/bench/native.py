@@ -24,7 +24,6 @@ the host, as its own does on real hardware, but what is vmalloc()ed, as the peer
 has pages of 4 KiB; and it has no second CPU, so that atomic operations are cheaper than they are.
 Two rows say what a read costs that misses every cache, of either kind of memory."""
 UNIT = "what each row says"
-APART = True                    # each column has a machine of its own, with all of its memory
 SIZES = (1, 1000, 100_000, 1_000_000, 4_000_000)
 WORDS = {1: "1", 1000: "1k", 100_000: "100k", 1_000_000: "1M", 4_000_000: "4M"}
 LIPS = 80
@@ -173,6 +172,11 @@ def run(rows, columns, tell):
         for kind, measure in (("pps cps bytes", sizes), ("port", ports)):
             if any(key.split("-")[0] in kind.split() for key in mine):
                 measure(column, mine, told)
+
+
+def machines(columns):
+    """The columns of each machine: one each, with all of its memory."""
+    return [[c] for c in columns]
 
 
 def machine(share, job):

@@ -150,6 +150,7 @@ PEERS = {
     "haproxy": ("haproxy, TCP mode", None, True),
     "nginx": ("nginx stream", None, True),
     "ours": ("ours", ours_setup, True),
+    "ours-synproxy": ("ours, SYN proxy", None, True),
 }
 
 

@@ -35,7 +35,8 @@ def shown(cell):
         return ""
     if cell["value"] is None:
         return cell["note"]
-    return f"{cell['value']:,.0f}"
+    spread = f" ({cell['low']:,.0f} to {cell['high']:,.0f})" if "low" in cell else ""
+    return f"{cell['value']:,.0f}{spread}"
 
 
 def text(found):
@@ -65,7 +66,7 @@ def markdown(found):
 
 def ordered(found):
     """Its columns as they were measured, ours last."""
-    return sorted(found["columns"], key=lambda c: (c == "ours", found["columns"][c]["place"]))
+    return sorted(found["columns"], key=lambda c: (c.startswith("ours"), found["columns"][c]["place"]))
 
 
 def sources(found):
@@ -101,6 +102,12 @@ def value(found, row, column):
     return cell and cell["value"]
 
 
+def spread(found, row, column):
+    """How far the rounds of a figure went below it, and above."""
+    cell = found["rows"][row]["cells"].get(column) or {}
+    return tuple(abs(cell[end] - cell["value"]) if end in cell else 0 for end in ("low", "high"))
+
+
 def drawn(found, picture):
     """The columns that have a figure in this picture."""
     return [c for c in ordered(found) if c not in picture.get("without", ())
@@ -112,10 +119,12 @@ def bars(axes, found, picture):
     columns = drawn(found, picture)
     wide = 0.8 / len(columns)
     for i, column in enumerate(columns):
-        got = [(y + i * wide, value(found, row, column)) for y, row in enumerate(picture["rows"])]
-        got = [(y, v) for y, v in got if v is not None]
-        axes.barh([y for y, _ in got], [v for _, v in got], wide * 0.9, color=colour(column),
-                  label=found["columns"][column]["title"])
+        got = [(y + i * wide, value(found, row, column), spread(found, row, column))
+               for y, row in enumerate(picture["rows"])]
+        got = [(y, v, s) for y, v, s in got if v is not None]
+        axes.barh([y for y, _, _ in got], [v for _, v, _ in got], wide * 0.9,
+                  color=colour(column), label=found["columns"][column]["title"],
+                  xerr=list(zip(*(s for _, _, s in got))), ecolor="#00000080")
     axes.set_yticks([y + 0.4 - wide / 2 for y in range(len(picture["rows"]))],
                     [found["rows"][row]["title"] for row in picture["rows"]])
     axes.invert_yaxis()
@@ -137,8 +146,8 @@ def lines(axes, found, picture):
 
 
 def colour(column):
-    """Each column has its own in every plot; defaults are paler, ours stands out."""
-    name = column.removesuffix("-defaults")
+    """Each column has its own in every plot; variants are paler, ours stands out."""
+    name = column.removesuffix("-defaults").removesuffix("-synproxy")
     shade = COLOURS.get(name, "#7f7f7f")
     return shade if name == column else shade + "70"
 

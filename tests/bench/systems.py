@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Lens 3: whole systems, in the normal VM with two CPUs: wrk, iperf3, nginx as server.
+"""Lens 3: whole systems, in a VM with two CPUs that count instructions: wrk, iperf3, nginx as server.
 
 The network is that of tests/e2e; clients and what comes from them are on one
 CPU, servers and what comes from them on the other.
@@ -9,23 +9,28 @@ import json
 import pathlib
 import re
 
+from pyroute2 import NFCTSocket
+
 import director
 import peers
 from instructions import Row
 from lib import lab
 
 TITLE = "Whole systems"
-ABOUT = """A VM with two CPUs (qemu TCG, so many times slower than a real machine: compare, and take nothing
-else from it) on Debian's stock kernel: a client, a director, two servers in two VLANs behind one
+ABOUT = """A VM with two CPUs on Debian's stock kernel: a client, a director, two servers in two VLANs behind one
 trunk. Clients and the packets that come from them are on one CPU, servers and theirs on the other
-(taskset, RPS). wrk with 50 connections and Connection: close; iperf3 with four, to one server.
-The best of three runs."""
+(taskset, RPS). wrk with 50 connections and Connection: close; iperf3 with four, to one server. The
+clock counts instructions, as in the first lens, of whichever CPU: a second is 10^9 of both CPUs
+together, clients and servers included, and nobody else on the host shows. So a figure compares
+work, and says nothing of caches, nor of CPUs that wait for each other. The systems take turns: a
+machine is booted for each round, in which each is set up and measured once, another one first
+each time. A figure is the median of the rounds; in brackets are the least and the most."""
 UNIT = "what each row says"
-APART = False                   # whether each column has a machine of its own
-COLUMNS = ("flowtable", "nft", "ipvs-snat", "haproxy", "nginx", "ours")
-SECONDS, TRIES = 4, 3
+ROUNDS = 7                      # machines that are booted in turn, each for all columns
+COLUMNS = ("flowtable", "nft", "ipvs-snat", "haproxy", "nginx", "ours", "ours-synproxy")
+SECONDS = 1
 PICTURES = (
-    {"title": "Connections per second (wrk, Connection: close)", "kind": "bars",
+    {"title": "Connections per 10^9 instructions (wrk, Connection: close)", "kind": "bars",
      "axis": "connections per second", "rows": ("cps",), "height": 3},
     {"title": "Goodput (iperf3)", "kind": "bars", "axis": "Mbit per second",
      "rows": ("goodput", "goodput-back"), "height": 4},
@@ -72,10 +77,10 @@ def fill(text):
     return text.format(*RS, vip=VIP, lips=LIPS)
 
 
-def services(stock):
-    """VIP:80 to both servers and VIP:5201 to one, by either ipvsadm."""
+def services(stock, *options):
+    """VIP:80 to both servers and VIP:5201 to one, by either ipvsadm; OPTIONS of each."""
     for port, servers in ((80, RS), (5201, RS[:1])):
-        lab.ipvsadm("-A", "-t", f"{VIP}:{port}", "-s", "rr", stock=stock)
+        lab.ipvsadm("-A", "-t", f"{VIP}:{port}", "-s", "rr", *options, stock=stock)
         if not stock:
             lab.ipvsadm("-P", "-t", f"{VIP}:{port}", "-z", LIPS)
         for rs in servers:
@@ -87,6 +92,7 @@ def set_up(name):
     """The director works the way of NAME."""
     if name in ("nft", "flowtable"):
         director.nft(fill(RULES) + "\n" + fill(SNAT))
+        peers.conntrack(True)
     if name == "flowtable":
         director.nft(peers.FLOWTABLE.replace("c0, s0", "client, trunk"))
     elif name == "ipvs-snat":
@@ -94,9 +100,10 @@ def set_up(name):
         services(stock=True)
         lab.sh("sysctl", "-qw", "net.ipv4.vs.conntrack=1", ns="director")
         director.nft(fill(SNAT))
-    elif name == "ours":
+        peers.conntrack(True)
+    elif name in ("ours", "ours-synproxy"):
         lab.load()
-        services(stock=False)
+        services(False, *(("-j", "enable") if name == "ours-synproxy" else ()))
     elif name in ("haproxy", "nginx"):
         path = pathlib.Path(f"/tmp/{name}.cfg")
         path.write_text(fill(HAPROXY if name == "haproxy" else NGINX))
@@ -104,21 +111,31 @@ def set_up(name):
         lab.sh(*start, path, ns="director")
 
 
-def network():
-    """A fresh network, its servers running; each direction has its CPU."""
-    for path in pathlib.Path("/tmp").glob("*.pid"):
-        lab.sh("kill", path.read_text().strip("\0\n"), check=False)
-        path.unlink(missing_ok=True)
-    lab.sh(E2E / "servers.sh", "down")
-    lab.sh(E2E / "topo.sh", "down")
+def clean():
+    """The director is as if nobody had been set up in it; VIP:80 is free."""
+    proxy = pathlib.Path("/tmp/lb.pid")
+    if proxy.exists():
+        lab.sh(f"kill {' '.join(proxy.read_text().split())}")
+        lab.wait_until("the proxy is gone", lambda: not lab.out(
+            "ss", "-Hltn", "sport", "=", ":80", ns="director"), 30)
+        proxy.unlink(missing_ok=True)
+    lab.sh("nft", "flush", "ruleset", ns="director")
     peers.clear()
+    with lab.inside("director"), NFCTSocket() as conntrack:
+        conntrack.flush()
+
+
+def network():
+    """The network, its servers running; each direction has its CPU."""
     lab.sh(E2E / "topo.sh", "up")
     lab.sh("taskset", "-c", "1", E2E / "servers.sh", "up", 1)
     lab.sh("taskset", "-c", "1", "iperf3", "-s", "-D", "-I", "/tmp/iperf3.pid", ns="rs1")
     for ns, dev, mask in (("director", "client", 1), ("director", "trunk", 2), ("rs1", "eth0", 2),
                           ("rs2", "eth0", 2), ("client", "eth0", 1)):
         lab.sh("ethtool", "-K", dev, "gro", "on", ns=ns)
-        lab.sh(f"echo {mask} >/sys/class/net/{dev}/queues/rx-0/rps_cpus", ns=ns)
+        # Its own sysfs shows a namespace's devices.
+        lab.sh("ip", "netns", "exec", ns, "sh", "-c",
+               f"echo {mask} >/sys/class/net/{dev}/queues/rx-0/rps_cpus")
     lab.sh("ip", "-n", "director", "addr", "add", f"{VIP}/32", "dev", "lo")
     lab.sh("sysctl", "-qw", "net.ipv4.ip_forward=1", ns="director")
 
@@ -129,22 +146,17 @@ def on_client(*words):
 
 
 def connections():
-    """Connections per second."""
+    """Connections per second, and what went wrong."""
     said = on_client("wrk", "-t1", "-c50", f"-d{SECONDS}s", "-H", "Connection: close",
                      f"http://{VIP}/")
     wrong = re.search(r"Socket errors: (.*)|Non-2xx.*", said)
-    if wrong:
-        connections.notes.append(wrong[0])
-    return float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])
-
-
-connections.notes = []          # what went wrong in some run
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1]), wrong and wrong[0]
 
 
 def goodput(*way):
-    """Mbit per second."""
+    """Mbit per second, and nothing to say of it."""
     said = json.loads(on_client("iperf3", "-c", VIP, "-P", "4", "-t", SECONDS, "-J", *way))
-    return said["end"]["sum_received"]["bits_per_second"] / 1e6
+    return said["end"]["sum_received"]["bits_per_second"] / 1e6, None
 
 
 def table():
@@ -160,20 +172,25 @@ def table():
 def run(rows, columns, tell):
     """Measure ROWS (keys) of COLUMNS; TELL(row, column, figure, note) each."""
     known = table()
+    network()
     for column in columns:
-        network()
+        clean()
         set_up(column)
         lab.wait_until("pages come", lambda: not lab.sh(
             "curl", "-sf", "-m", "2", f"http://{VIP}/", ns="client", check=False).returncode, 30)
         for key in rows:
-            connections.notes.clear()
             try:
-                best = max(known[key].measure() for _ in range(TRIES))
-                tell(key, column, best, "; ".join(connections.notes) or None)
+                tell(key, column, *known[key].measure())
             except (peers.Cannot, lab.CommandFailed) as why:
                 tell(key, column, None, str(why).splitlines()[0])
 
 
+def machines(columns):
+    """The columns of each machine, in turn: another is the first in every round."""
+    turns = (i % len(columns) for i in range(ROUNDS))
+    return [[*columns[i:], *columns[:i]] for i in turns]
+
+
 def machine(share, job):
     """The command that runs JOB where this lens measures."""
-    return [lab.TOP / "tests" / "vm" / "run", "--timeout", "3000", "--share", share, "--", *job]
+    return [lab.TOP / "tests" / "vm" / "run", "--icount", "--cpus", "2", "--timeout", "900", "--share", share, "--", *job]
