@@ -124,7 +124,8 @@ def bars(axes, found, picture):
         got = [(y, v, s) for y, v, s in got if v is not None]
         axes.barh([y for y, _, _ in got], [v for _, v, _ in got], wide * 0.9,
                   color=colour(column), label=found["columns"][column]["title"],
-                  xerr=list(zip(*(s for _, _, s in got))), ecolor="#00000080")
+                  xerr=list(zip(*(s for _, _, s in got))) if any(any(s) for _, _, s in got)
+                  else None, ecolor="#00000080")
     axes.set_yticks([y + 0.4 - wide / 2 for y in range(len(picture["rows"]))],
                     [found["rows"][row]["title"] for row in picture["rows"]])
     axes.invert_yaxis()
