@@ -56,7 +56,8 @@ static struct dst_entry *route(const struct envelope *e)
 	return NULL;
 }
 
-static void put_ip4(struct sk_buff *skb, const struct envelope *e, u8 ttl)
+static __always_inline
+void put_ip4(struct sk_buff *skb, const struct envelope *e, u8 ttl)
 {
 	struct iphdr *iph = __skb_put_zero(skb, sizeof(*iph));
 
@@ -117,7 +118,8 @@ static int finish(const struct envelope *e, struct sk_buff *skb)
 }
 
 /* Of the pseudo header, for a sum over @len bytes that adds up to @sum so far. */
-static __sum16 pseudo_sum(const struct envelope *e, unsigned int len, __wsum sum)
+static __always_inline
+__sum16 pseudo_sum(const struct envelope *e, unsigned int len, __wsum sum)
 {
 	if (e->af == AF_INET)
 		return csum_tcpudp_magic(e->saddr->ip, e->daddr->ip, len,
@@ -143,8 +145,9 @@ static struct envelope envelope_of(struct fnat_net *fn,
 #define SEGMENT_MAX	(sizeof(struct tcphdr) + FNAT_TCPOPT_OFFER_LEN)
 
 /* Behind the IP header; the checksum is left to the device, or to the stack. */
-static void put_tcp(struct sk_buff *skb, const struct envelope *e,
-		    const struct fnat_segment *s)
+static __always_inline
+void put_tcp(struct sk_buff *skb, const struct envelope *e,
+	     const struct fnat_segment *s)
 {
 	struct tcphdr *th = (struct tcphdr *)skb_tail_pointer(skb);
 	unsigned int len = sizeof(*th);
