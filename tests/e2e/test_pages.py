@@ -5,6 +5,8 @@ import hashlib
 import pathlib
 import re
 
+import pytest
+
 from e2e.conftest import BIG_MB, RS1, VIP, curl, iperf
 from lib import lab
 
@@ -120,6 +122,7 @@ def test_server_on_the_director_itself(director):
         server.wait()
 
 
+@pytest.mark.drops("drop_no_laddr")
 def test_default_pool_serves_who_has_no_lip(director):
     """A service without LIPs of its own borrows the namespace's; without any, it refuses."""
     lab.ipvsadm("-A", "-t", f"{VIP}:80", "-s", "rr")
