@@ -158,6 +158,16 @@ def wait_until(what, predicate, seconds=10, every=0.05):
         time.sleep(every)
 
 
+@contextlib.contextmanager
+def later(seconds):
+    """Within, the VM's clock of the day is SECONDS ahead."""
+    time.clock_settime(time.CLOCK_REALTIME, time.time() + seconds)
+    try:
+        yield
+    finally:
+        time.clock_settime(time.CLOCK_REALTIME, time.time() - seconds)
+
+
 def figure(sentence):
     """Note a SENTENCE that the run prints at its end, whether or not the case passes."""
     with (OUT / "figures").open("a") as f:

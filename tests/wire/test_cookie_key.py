@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """The operator's key of the SYN proxy: what directors that share it take of each other."""
 
-import contextlib
 import time
 
 import pytest
@@ -20,20 +19,11 @@ WINDOW = 64                         # s; FNAT_COOKIE_WINDOW
 ENABLE, AUTO = 1, 2
 
 
-@contextlib.contextmanager
-def later(seconds):
-    """Within, the clock that all directors share is SECONDS ahead."""
-    time.clock_settime(time.CLOCK_REALTIME, time.time() + seconds)
-    try:
-        yield
-    finally:
-        time.clock_settime(time.CLOCK_REALTIME, time.time() - seconds)
-
-
 @pytest.fixture(autouse=True)
 def window_that_begins():
     """A case has all of a window for what has to happen within one."""
-    time.clock_settime(time.CLOCK_REALTIME, time.time() // WINDOW * WINDOW + WINDOW)
+    with lab.later(WINDOW - time.time() % WINDOW):
+        yield
 
 
 class Cluster:
@@ -103,7 +93,7 @@ def test_one_key_for_all(cluster):
     for director in (cluster.first, cluster.second):
         cluster.key(director, ONE)
     assert cluster.share() == [True, True]
-    with later(7200):
+    with lab.later(7200):
         assert cluster.share() == [True, True], "it has worn out"
     cluster.key(cluster.first, ONE)
     assert cluster.share() == [True, True]
@@ -123,7 +113,7 @@ def test_first_key_in_service(cluster):
     cluster.key(cluster.first, ONE)
     assert cluster.takes(cluster.first, flow)
     assert cluster.share() == [False, True]
-    with later(3 * WINDOW):
+    with lab.later(3 * WINDOW):
         assert cluster.share() == [True, True]
 
 
@@ -136,14 +126,14 @@ def test_key_is_rolled(cluster):
     before = cluster.cookie(cluster.first)
     cluster.key(cluster.first, TWO)
     assert cluster.share() == [True, True], "it was used before all have it"
-    with later(WINDOW):
+    with lab.later(WINDOW):
         assert cluster.share() == [True, True]
         cluster.key(cluster.second, TWO)
         assert cluster.takes(cluster.second, before)
         for ahead in (1, 2):
-            with later(ahead * WINDOW):
+            with lab.later(ahead * WINDOW):
                 assert cluster.share() == [True, True]
-    with later(5 * WINDOW):
+    with lab.later(5 * WINDOW):
         assert cluster.share() == [True, True]
 
 
@@ -153,10 +143,10 @@ def test_old_key_is_good_for_a_lifetime(cluster):
         cluster.key(director, ONE)
     assert cluster.share() == [True, True]
     cluster.key(cluster.first, TWO)
-    with later(4 * WINDOW):
+    with lab.later(4 * WINDOW):
         assert cluster.takes(cluster.first, cluster.cookie(cluster.second))
         assert not cluster.takes(cluster.second, cluster.cookie(cluster.first))
-    with later(5 * WINDOW):
+    with lab.later(5 * WINDOW):
         assert not cluster.takes(cluster.first, cluster.cookie(cluster.second))
 
 
@@ -168,7 +158,7 @@ def test_back_to_keys_of_its_own(cluster):
     cluster.key(cluster.first, None)
     assert cluster.takes(cluster.first, flow)
     assert cluster.share() == [False, True]
-    with later(2 * WINDOW):
+    with lab.later(2 * WINDOW):
         assert cluster.share() == [False, False]
 
 
@@ -185,7 +175,7 @@ def test_three_keys_and_no_more(cluster):
             cluster.key(cluster.first, key)
     cluster.key(cluster.first, THREE)
     assert [cluster.takes(cluster.first, flow) for flow in flows] == [True, True]
-    with later(6 * WINDOW):
+    with lab.later(6 * WINDOW):
         cluster.key(cluster.first, FOUR)
 
 
@@ -227,5 +217,5 @@ def test_automatic_at_rest(cluster):
     with cluster.second.namespace.again():
         cluster.second.delete_service()
         cluster.second.service(synproxy=AUTO)
-    with later(3 * WINDOW):
+    with lab.later(3 * WINDOW):
         assert cluster.takes(cluster.second, cluster.cookie(cluster.first))

@@ -24,8 +24,8 @@ def auto(world):
     sysctl("net.ipv4.vs.synproxy_auto_calm", 1)
     world.service(synproxy=AUTO)
     # There might be cookies of a service before it, for as long as they live.
-    time.clock_settime(time.CLOCK_REALTIME, time.time() + 200)
-    return lambda sport=40000, **kw: Guarded(world, TCP, sport, **kw)
+    with lab.later(200):
+        yield lambda sport=40000, **kw: Guarded(world, TCP, sport, **kw)
 
 
 def is_active(world):
