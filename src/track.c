@@ -273,6 +273,9 @@ static void note_timestamp(const struct fnat_pkt *p, struct fnat_conn *c)
 {
 	u32 val;
 
+	/* Its own clock reaches the server: that is not ours to keep. */
+	if (!c->ts_off[FNAT_C2S])
+		return;
 	if (!fnat_pkt_timestamp(p, &val) ||
 	    after(val + c->ts_off[FNAT_C2S],
 		  fnat_lport_timestamp(p->fn, c->lports, c->port_index)))
@@ -303,7 +306,7 @@ void track_tcp(const struct fnat_pkt *p, struct fnat_dir *d,
 		learn_wscale(p, d, peer);
 	if (!(p->tcp_flags & FNAT_TH_RST) && !is_late_syn(p, d, c->state))
 		advance_first(p, d);
-	if (d->flags & FNAT_DIR_STAMPED && c->lports && parts(p, d, next))
+	if (d->flags & FNAT_DIR_STAMPED && parts(p, d, next))
 		note_timestamp(p, c);
 	if (next != c->state)
 		fnat_conn_set_state(p->fn, c, next);
