@@ -71,7 +71,8 @@ void put_ip4(struct sk_buff *skb, const struct envelope *e, u8 ttl)
 	iph->daddr = e->daddr->ip;
 }
 
-static void put_ip6(struct sk_buff *skb, const struct envelope *e, u8 ttl)
+static __always_inline
+void put_ip6(struct sk_buff *skb, const struct envelope *e, u8 ttl)
 {
 	struct ipv6hdr *ip6h = __skb_put_zero(skb, sizeof(*ip6h));
 
@@ -194,7 +195,8 @@ static int rewrite(struct sk_buff *skb, const struct fnat_pkt *p,
 	unsigned int iplen = e->af == AF_INET ? sizeof(struct iphdr) :
 						sizeof(struct ipv6hdr);
 
-	if (skb_ensure_writable(skb, p->thoff + sizeof(struct tcphdr)))
+	if (skb_cloned(skb) &&
+	    skb_ensure_writable(skb, p->thoff + sizeof(struct tcphdr)))
 		return -ENOMEM;
 	/* IP options and extension headers stay behind. */
 	__skb_pull(skb, p->thoff - iplen);
