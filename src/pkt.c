@@ -61,7 +61,7 @@ static bool parse_icmp(struct fnat_pkt *p)
 	return true;
 }
 
-static bool parse_ip4(struct fnat_pkt *p)
+static __always_inline bool parse_ip4(struct fnat_pkt *p)
 {
 	const struct iphdr *iph = (void *)(p->skb->data + p->nhoff);
 

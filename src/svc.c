@@ -29,8 +29,8 @@ static bool same_key(const struct fnat_svc_key *a, const struct fnat_svc_key *b)
 	       a->fwmark == b->fwmark && nf_inet_addr_cmp(&a->addr, &b->addr);
 }
 
-struct fnat_svc *fnat_svc_find(const struct fnat_net *fn,
-			       const struct fnat_svc_key *key)
+static __always_inline
+struct fnat_svc *find(const struct fnat_net *fn, const struct fnat_svc_key *key)
 {
 	struct fnat_svc *svc;
 
@@ -43,6 +43,12 @@ struct fnat_svc *fnat_svc_find(const struct fnat_net *fn,
 	return NULL;
 }
 
+struct fnat_svc *fnat_svc_find(const struct fnat_net *fn,
+			       const struct fnat_svc_key *key)
+{
+	return find(fn, key);
+}
+
 struct fnat_svc *fnat_svc_of(const struct fnat_pkt *p)
 {
 	struct fnat_svc_key key = {
@@ -51,7 +57,7 @@ struct fnat_svc *fnat_svc_of(const struct fnat_pkt *p)
 		.proto	= p->proto,
 		.port	= fnat_dport(p->ports),
 	};
-	struct fnat_svc *svc = fnat_svc_find(p->fn, &key);
+	struct fnat_svc *svc = find(p->fn, &key);
 
 	if (svc || !atomic_read(&p->fn->nr_catchall))
 		return svc;
