@@ -209,7 +209,8 @@ static unsigned int stray(const struct fnat_pkt *p, const struct fnat_svc *svc)
  * FNAT_EV_MAX: nothing. A cookie changes nothing and goes back to the neighbour that
  * asked for it, so it is when it comes back that checksum and source are looked at.
  */
-static enum fnat_event objection(const struct fnat_pkt *p, bool cookie)
+static __always_inline
+enum fnat_event objection(const struct fnat_pkt *p, bool cookie)
 {
 	if (cookie ? fnat_pkt_source_absurd(p) : fnat_pkt_source_forged(p))
 		return FNAT_DROP_SOURCE;

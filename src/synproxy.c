@@ -176,8 +176,9 @@ static u64 seal6(const struct fnat_pkt *p, const struct fnat_svc *svc, u32 isn,
 	return siphash(&said, sizeof(said), key);
 }
 
-static u64 seal_of(const struct fnat_pkt *p, const struct fnat_svc *svc,
-		   u32 isn, u32 window, const siphash_key_t *key)
+static __always_inline
+u64 seal_of(const struct fnat_pkt *p, const struct fnat_svc *svc, u32 isn,
+	    u32 window, const siphash_key_t *key)
 {
 	if (p->af == AF_INET6)
 		return seal6(p, svc, isn, window, key);
