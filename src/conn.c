@@ -239,6 +239,7 @@ static struct fnat_conn *alloc(const struct fnat_pkt *p, struct fnat_dest *dest)
 	if (!c)
 		return NULL;
 	c->dest = dest;
+	c->flags = FNAT_CONN_DEAD;	/* until it is published */
 	c->stamp = fnat_now();
 	c->wheel = smp_processor_id() % FNAT_WHEELS;
 	spin_lock_init(&c->lock);
@@ -279,7 +280,7 @@ struct fnat_conn *fnat_conn_new(const struct fnat_pkt *p,
 		return NULL;
 	if (p->proto == IPPROTO_UDP &&
 	    fnat_svc_has(dest->svc, IP_VS_SVC_F_ONEPACKET))
-		c->flags = FNAT_CONN_ONEPACKET;
+		c->flags |= FNAT_CONN_ONEPACKET;
 	c->flags |= method_flag(lport->fwd_method);
 	c->lports = lport->map;
 	c->port_index = lport->index;
@@ -299,7 +300,7 @@ struct fnat_conn *fnat_conn_new_template(const struct fnat_pkt *key,
 
 	if (!c)
 		return NULL;
-	c->flags = FNAT_CONN_TEMPLATE;
+	c->flags |= FNAT_CONN_TEMPLATE;
 	c->state = FNAT_TCP_S_NONE;
 	refcount_set(&c->children, 1);
 	d = &c->dir[FNAT_C2S];
@@ -314,6 +315,24 @@ struct fnat_conn *fnat_conn_new_template(const struct fnat_pkt *key,
 	return c;
 }
 
+/* One more half-open connection of its service, or one less, if @c is one. */
+static void count_half_open(const struct fnat_conn *c, int n)
+{
+	if (c->state == FNAT_TCP_S_SYN_RECV)
+		atomic_add(n, &c->dest->svc->guard.half_open);
+}
+
+/* @c, both sides of which can be found, may be changed and killed from now on. */
+static void live(struct fnat_net *fn, struct fnat_conn *c)
+{
+	trace_fnat_conn_new(c, c->state);
+	count_half_open(c, 1);
+	spin_lock_bh(&c->lock);
+	c->flags &= ~FNAT_CONN_DEAD;
+	spin_unlock_bh(&c->lock);
+	fnat_wheel_add(fn, c);
+}
+
 /* Whether the caller is the one who is to bury @c. */
 static bool die(struct fnat_conn *c)
 {
@@ -323,27 +342,13 @@ static bool die(struct fnat_conn *c)
 	mine = !(c->flags & FNAT_CONN_DEAD);
 	c->flags |= FNAT_CONN_DEAD;
 	spin_unlock_bh(&c->lock);
+	if (mine)
+		count_half_open(c, -1);
 	return mine;
-}
-
-/* One more half-open connection of its service, or one less, if @c is one. */
-static void count_half_open(const struct fnat_conn *c, int n)
-{
-	if (c->state == FNAT_TCP_S_SYN_RECV)
-		atomic_add(n, &c->dest->svc->guard.half_open);
 }
 
 void fnat_conn_abandon(struct fnat_net *fn, struct fnat_conn *c)
 {
-	die(c);
-	release(fn, c);
-}
-
-/* The same after the attempt to publish it. */
-static void withdraw(struct fnat_net *fn, struct fnat_conn *c)
-{
-	die(c);
-	count_half_open(c, -1);
 	release(fn, c);
 }
 
@@ -376,22 +381,19 @@ struct fnat_dir *fnat_conn_publish(struct fnat_net *fn, struct fnat_conn *c)
 {
 	struct fnat_dir *other;
 
-	/* From here on others may move it. */
-	count_half_open(c, 1);
 	/* The server's side first: whoever finds the client's may send. */
 	if (fnat_conn_hangs(c, FNAT_S2C) && !link_server(fn, c, &other)) {
-		withdraw(fn, c);
+		release(fn, c);
 		return other;
 	}
 	other = fnat_conn_hangs(c, FNAT_C2S) ? fnat_conn_link(fn, &c->dir[FNAT_C2S]) : NULL;
 	if (other) {
 		if (fnat_conn_hangs(c, FNAT_S2C))
 			fnat_conn_unlink(fn, &c->dir[FNAT_S2C]);
-		withdraw(fn, c);
+		release(fn, c);
 		return other;
 	}
-	trace_fnat_conn_new(c, c->state);
-	fnat_wheel_add(fn, c);
+	live(fn, c);
 	return &c->dir[FNAT_C2S];
 }
 
@@ -401,17 +403,16 @@ bool fnat_conn_replace(struct fnat_net *fn, struct fnat_conn *old,
 	struct fnat_dir *other;
 
 	if (!link_server(fn, c, &other)) {
-		fnat_conn_abandon(fn, c);
+		release(fn, c);
 		return false;
 	}
 	if (!die(old)) {
 		fnat_conn_unlink(fn, &c->dir[FNAT_S2C]);
-		fnat_conn_abandon(fn, c);
+		release(fn, c);
 		return false;
 	}
-	trace_fnat_conn_new(c, c->state);
 	fnat_conn_exchange(fn, &old->dir[FNAT_C2S], &c->dir[FNAT_C2S]);
-	fnat_wheel_add(fn, c);
+	live(fn, c);
 	fnat_wheel_del(fn, old);
 	fnat_conn_unlink(fn, &old->dir[FNAT_S2C]);
 	release(fn, old);
@@ -424,7 +425,6 @@ void fnat_conn_kill(struct fnat_net *fn, struct fnat_conn *c)
 
 	if (!die(c))
 		return;
-	count_half_open(c, -1);
 	fnat_wheel_del(fn, c);
 	for (i = 0; i < 2; i++)
 		if (fnat_conn_hangs(c, i))

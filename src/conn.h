@@ -75,7 +75,8 @@ static_assert(sizeof(struct fnat_dir) == 64);
 
 /* Bits of struct fnat_conn.flags. */
 enum {
-	FNAT_CONN_DEAD		= 0x01,	/* under lock; nobody may revive it */
+	/* Under lock: not to be changed or killed; nobody may revive it. New ones, too. */
+	FNAT_CONN_DEAD		= 0x01,
 	FNAT_CONN_INACTIVE	= 0x02,	/* under lock; counted as InActConn */
 	FNAT_CONN_DOUBTED	= 0x04,	/* under lock; CLOSE, if the RST was taken */
 	FNAT_CONN_TEMPLATE	= 0x08,	/* fixed; see persist.h */
