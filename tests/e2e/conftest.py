@@ -38,8 +38,9 @@ def module():
     lab.unload()
 
 
-# Packets that the director threw away, by its counters.
-DROPS = {"conn_sched_unreach", "conn_exceeded", "lro_reject", "xmit_unexpected_mtu", "tcp_stray",
+# Packets that the director threw away, by its counters. Not those of connections that
+# it does not know: clients of the case before may still be trying to end theirs.
+DROPS = {"conn_sched_unreach", "conn_exceeded", "lro_reject", "xmit_unexpected_mtu",
          "synproxy_bad_ack", "synproxy_null_ack", "drop_", "defence_", "refused_ratelimit"}
 
 

@@ -174,7 +174,7 @@ def change(i):
 
 
 @pytest.mark.drops("conn_sched_unreach", "conn_exceeded", "drop_no_laddr", "drop_dest_gone",
-                   "drop_packet", "tcp_stray", "refused_ratelimit")
+                   "drop_packet", "refused_ratelimit")
 def test_everything_changes_under_traffic(traffic):
     """Whatever happens, it works afterwards, and the kernel has nothing to say."""
     lab.ipvsadm("-R", stdin=RULES)

@@ -269,7 +269,7 @@ def flood():
 
 
 # Nobody answers to most of the sources, and some nobody can have.
-flooded = pytest.mark.drops("drop_source", "drop_no_route", "synproxy_bad_ack", "tcp_stray",
+flooded = pytest.mark.drops("drop_source", "drop_no_route", "synproxy_bad_ack",
                             "refused_ratelimit")
 
 

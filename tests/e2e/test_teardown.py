@@ -85,6 +85,7 @@ def test_module_removed_under_traffic(director):
     assert "this page" in curl(f"http://{VIP}/")
 
 
+@pytest.mark.drops("conn_sched_unreach", "drop_no_laddr")
 def test_services_changed_under_traffic(web):
     """Dests, LIPs and services come and go while clients hammer on them."""
     with traffic():
