@@ -21,7 +21,7 @@ BOTH_FAMILIES = "always"
 
 COUNT = int(os.environ.get("FNAT_MUTATIONS", 50_000 if lab.SLOW > 1 else 10_000))
 # Packets of handshakes wait for each other: where nobody says how many, fewer.
-HANDSHAKES = int(os.environ.get("FNAT_MUTATIONS", COUNT // 5))
+HANDSHAKES = int(os.environ.get("FNAT_MUTATIONS", COUNT // 10))
 STEP = 50_000                   # after so many it says how far it is
 SEED = int(os.environ.get("FNAT_SEED", random.SystemRandom().randrange(1 << 32)))
 
