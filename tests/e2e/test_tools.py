@@ -104,7 +104,7 @@ def test_errors_are_sentences(director):
     for args, sentence in (
             (("-A", "-t", f"{VIP}:81", "-s", "nope"), "No such scheduler"),
             (("-A", "-t", "[fe80::1]:80", "-s", "rr"), "link-local"),
-            (("-A", "-t", f"{VIP}:82", "-s", "rr", "-j", "enable"), "not available yet"),
+            (("-A", "-u", f"{VIP}:82", "-s", "rr", "-j", "enable"), "UDP has no SYN"),
             (("-P", "-t", SVC, "-z", "192.0.2.1"), "/32"),
             (("-P", "-t", SVC, "-z", "224.0.0.9"), "unicast"),
             (("-a", "-t", SVC, "-r", f"{VIP}:80", "-b"), "VIP"),
