@@ -26,7 +26,7 @@ def excesses(found):
     """Sentences about what is over its budget."""
     for row, most in BUDGET.items():
         now = cost(found, row)
-        if now is not None and now > most:
+        if now is not None and now > most + SLACK:
             yield f"{row}: {now:,.0f} instructions, more than its budget of {most:,}"
     over = cost(found, "foreign") - cost(found, "foreign", "hook-accept")
     if over > FOREIGN:
