@@ -97,7 +97,7 @@ enum {
 	FNAT_PROXIED_STORM = 0x0f,	/* exchanges of ACKs; see fnat_track_storms() */
 	FNAT_PROXIED_S2C = 0x10,	/* the server sent the last of those */
 	FNAT_PROXIED_SPLICED = 0x20,	/* numbers are shifted both ways */
-	FNAT_PROXIED_RESCALE = 0x40,	/* its scale is not FNAT_SYNPROXY_SCALE */
+	FNAT_PROXIED_RESCALE = 0x40,	/* its scale is not FNAT_OFFER_SCALE */
 	FNAT_PROXIED_UNSCALED = 0x80,	/* it has none, but the client was told one */
 };
 

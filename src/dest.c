@@ -3,10 +3,10 @@
 #include <net/addrconf.h>
 
 #include "dest.h"
+#include "offer.h"
 #include "probe.h"
 #include "sched.h"
 #include "svc.h"
-#include "synproxy.h"
 
 #define FNAT_WEIGHT_MAX	65535	/* ipvsadm's own limit */
 
@@ -56,7 +56,7 @@ static int replace_set(struct fnat_svc *svc, struct fnat_dest *add,
 		return -ENOMEM;
 	}
 	rcu_assign_pointer(svc->dests, set);
-	fnat_synproxy_settle(svc);
+	fnat_offer_settle(svc);
 	if (old)
 		kvfree_rcu(old, rcu);
 	return 0;

@@ -7,6 +7,7 @@
 #include "dest.h"
 #include "dial.h"
 #include "lport.h"
+#include "offer.h"
 #include "pkt.h"
 #include "segment.h"
 #include "svc.h"
@@ -332,7 +333,7 @@ static enum outcome from_server(struct fnat_dial *dial, const struct fnat_pkt *p
 static void set_scales(struct fnat_conn *c, int client, int server)
 {
 	c->dir[FNAT_C2S].flags |= client;
-	if (server != FNAT_SYNPROXY_SCALE)
+	if (server != FNAT_OFFER_SCALE)
 		c->proxied |= FNAT_PROXIED_RESCALE;
 	if (server < 0)
 		c->proxied |= FNAT_PROXIED_UNSCALED;
@@ -377,7 +378,7 @@ static void splice(const struct fnat_pkt *p, struct fnat_dir *out,
 	if (proof->offer.stamped && server.stamped)
 		fnat_conn_shift_timestamps(c, c->ts_off[FNAT_C2S],
 					   proof->offer.tsecr - server.tsval);
-	fnat_synproxy_learn(c->dest, &proof->offer, &server);
+	fnat_offer_learn(c->dest, &proof->offer, &server);
 }
 
 /* Whose window was told to be shut until now hears how far it is open. */
@@ -396,7 +397,7 @@ static void open_window(const struct fnat_pkt *p, struct fnat_conn *c,
 		.offer	= &stamp,
 		.flags	= FNAT_TH_ACK,
 		.win	= max(p->win >> (proof->offer.wscale < 0 ? 0 :
-					 FNAT_SYNPROXY_SCALE), 1),
+					 FNAT_OFFER_SCALE), 1),
 	};
 
 	if (!READ_ONCE(p->fn->tune.early_max))
@@ -425,7 +426,7 @@ static void note(const struct fnat_pkt *p, struct fnat_conn *c,
 	struct fnat_tcpopt_offer server;
 
 	read_answer(p, &server);
-	fnat_synproxy_learn(c->dest, &proof->offer, &server);
+	fnat_offer_learn(c->dest, &proof->offer, &server);
 	reset_server(c, p->fn, p->ack);
 	fnat_conn_kill(p->fn, c);
 }

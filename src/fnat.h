@@ -128,7 +128,7 @@ struct fnat_net {
 	struct fnat_laddrs __rcu *pool[2];	/* default LIPs: IPv4, IPv6 */
 	siphash_key_t		isn_key;
 	struct fnat_cookie_keys __rcu *cookie_keys;	/* cookie_key.c */
-	u32			synack_clock;	/* synproxy.c; fixed */
+	u32			synack_clock;	/* offer.c; fixed */
 	atomic_t		early_held;	/* bytes; dial.c */
 	bool			dialled;	/* likewise; ever */
 	atomic_t		nr_conns;

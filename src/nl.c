@@ -43,7 +43,8 @@ static int get_info(struct sk_buff *skb, struct genl_info *info)
 			FNAT_FEATURE_FULLNAT | FNAT_FEATURE_LADDR |
 			FNAT_FEATURE_EST_TIMEOUT | FNAT_FEATURE_CONN |
 			FNAT_FEATURE_SYNPROXY | FNAT_FEATURE_SYNPROXY_KEY |
-			FNAT_FEATURE_SYNPROXY_STATS) ||
+			FNAT_FEATURE_SYNPROXY_STATS |
+			FNAT_FEATURE_SYNPROXY_OFFER) ||
 	    fnat_nl_put_key_age(msg, fnat_nl_net(info))) {
 		nlmsg_free(msg);
 		return -EMSGSIZE;

@@ -52,11 +52,20 @@ int fnat_nl_family(u16 af, struct netlink_ext_ack *ea);
 int fnat_nl_addr(const struct nlattr *attr, u16 af, union nf_inet_addr *addr,
 		 struct netlink_ext_ack *ea);
 
+/*
+ * Reads into @opts what a service command says of the SYN proxy; what it does not
+ * say stays as it is. -EINVAL with a sentence. And puts it all into @msg, with what
+ * the SYN proxy has done: 0 or -EMSGSIZE.
+ */
+int fnat_nl_parse_synproxy(const struct fnat_svc_key *key, struct nlattr **tb,
+			   struct fnat_svc_opts *opts,
+			   struct netlink_ext_ack *ea);
+int fnat_nl_put_synproxy(struct sk_buff *msg, const struct fnat_svc *svc);
+
 /* The statements that put an object into @msg: 0 or -EMSGSIZE. */
 int fnat_nl_put_svc_key(struct sk_buff *msg, const struct fnat_svc_key *key);
 int fnat_nl_put_stats(struct sk_buff *msg, const struct fnat_stats *s,
 		      int attr32, int attr64);
-int fnat_nl_put_guard_stats(struct sk_buff *msg, const struct fnat_guard *g);
 int fnat_nl_put_svc(struct sk_buff *msg, const struct fnat_svc *svc);
 
 /* When the operator has set the key of the SYN proxy, if so. */

@@ -69,23 +69,3 @@ int fnat_nl_put_stats(struct sk_buff *msg, const struct fnat_stats *s,
 	gather(s, v);
 	return put_stats32(msg, v, attr32) ?: put_stats64(msg, v, attr64);
 }
-
-int fnat_nl_put_guard_stats(struct sk_buff *msg, const struct fnat_guard *g)
-{
-	struct nlattr *nest = nla_nest_start_noflag(msg,
-						    FNAT_SVC_ATTR_SYNPROXY_STATS);
-	struct fnat_guard_counts sum;
-	int i;
-
-	if (!nest)
-		return -EMSGSIZE;
-	fnat_guard_sum(g, &sum);
-	/* Their attributes follow each other as they do. */
-	for (i = 0; i < FNAT_GUARD_COUNTS; i++)
-		if (nla_put_u64_64bit(msg, FNAT_SYNPROXY_STATS_ATTR_SYN_CNT + i,
-				      sum.n[i],
-				      FNAT_SYNPROXY_STATS_ATTR_PAD))
-			return -EMSGSIZE;
-	nla_nest_end(msg, nest);
-	return 0;
-}

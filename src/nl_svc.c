@@ -25,6 +25,7 @@ const struct nla_policy fnat_svc_policy[FNAT_SVC_ATTR_MAX + 1] = {
 	[IPVS_SVC_ATTR_STATS]		= { .type = NLA_NESTED },
 	[FNAT_SVC_ATTR_SYNPROXY]	= { .type = NLA_U32 },
 	[FNAT_SVC_ATTR_EST_TIMEOUT]	= { .type = NLA_U32 },
+	[FNAT_SVC_ATTR_SYNPROXY_OFFER]	= { .type = NLA_NESTED },
 };
 
 int fnat_nl_addr(const struct nlattr *attr, u16 af, union nf_inet_addr *addr,
@@ -161,31 +162,15 @@ static int check_flags(const struct fnat_svc_key *key,
 	return 0;
 }
 
-static int parse_synproxy(const struct fnat_svc_key *key, u32 mode,
-			  struct fnat_svc_opts *opts, struct netlink_ext_ack *ea)
-{
-	if (mode > FNAT_SYNPROXY_AUTO) {
-		NL_SET_ERR_MSG(ea,
-			       "A SYN proxy is off (0), on (1) or automatic (2)");
-		return -EINVAL;
-	}
-	if (mode && key->proto == IPPROTO_UDP) {
-		NL_SET_ERR_MSG(ea, "UDP has no SYN: the SYN proxy is for TCP");
-		return -EINVAL;
-	}
-	opts->synproxy = mode;
-	return 0;
-}
-
 /* What stock tools do not know stays as it is unless the request has it. */
 static int parse_ours(const struct fnat_svc_key *key, struct nlattr **tb,
 		      struct fnat_svc_opts *opts, struct netlink_ext_ack *ea)
 {
 	const struct nlattr *est = tb[FNAT_SVC_ATTR_EST_TIMEOUT];
-	const struct nlattr *synproxy = tb[FNAT_SVC_ATTR_SYNPROXY];
+	int err = fnat_nl_parse_synproxy(key, tb, opts, ea);
 
-	if (synproxy && parse_synproxy(key, nla_get_u32(synproxy), opts, ea))
-		return -EINVAL;
+	if (err)
+		return err;
 	if (!est)
 		return 0;
 	if (nla_get_u32(est) > TIMEOUT_MAX) {
@@ -386,10 +371,7 @@ int fnat_nl_put_svc(struct sk_buff *msg, const struct fnat_svc *svc)
 	    nla_put_be32(msg, IPVS_SVC_ATTR_NETMASK, svc->opts.netmask) ||
 	    nla_put_u32(msg, FNAT_SVC_ATTR_EST_TIMEOUT,
 			svc->opts.est_timeout) ||
-	    nla_put_u32(msg, FNAT_SVC_ATTR_SYNPROXY, svc->opts.synproxy) ||
-	    nla_put_u32(msg, FNAT_SVC_ATTR_SYNPROXY_ACTIVE,
-			fnat_guard_stands(&svc->guard)) ||
-	    fnat_nl_put_guard_stats(msg, &svc->guard) ||
+	    fnat_nl_put_synproxy(msg, svc) ||
 	    fnat_nl_put_stats(msg, &svc->stats, IPVS_SVC_ATTR_STATS,
 			      IPVS_SVC_ATTR_STATS64))
 		return -EMSGSIZE;

@@ -6,6 +6,7 @@
 #include "dest.h"
 #include "dial.h"
 #include "lport.h"
+#include "offer.h"
 #include "pkt.h"
 #include "probe.h"
 #include "svc.h"
@@ -60,7 +61,7 @@ static struct fnat_proof proof_of(const struct fnat_pkt *syn)
 	return (struct fnat_proof){
 		.isn		= syn->seq,
 		.offer.mss	= syn->af == AF_INET ? 1460 : 1440,
-		.offer.wscale	= FNAT_SYNPROXY_SCALE,
+		.offer.wscale	= FNAT_OFFER_SCALE,
 		.offer.sack	= true,
 		.offer.ecn	= true,
 		.offer.stamped	= true,

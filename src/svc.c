@@ -7,6 +7,7 @@
 #include "dest.h"
 #include "est.h"
 #include "laddr.h"
+#include "offer.h"
 #include "pkt.h"
 #include "probe.h"
 #include "sched.h"
@@ -159,6 +160,7 @@ int fnat_svc_add(struct fnat_net *fn, const struct fnat_svc_key *key,
 	svc->opts = *opts;
 	INIT_LIST_HEAD(&svc->gone);
 	spin_lock_init(&svc->gone_lock);
+	spin_lock_init(&svc->offer_lock);
 	refcount_set(&svc->refs, 1);
 	err = fnat_stats_init(&svc->stats);
 	if (err)
@@ -176,6 +178,7 @@ int fnat_svc_add(struct fnat_net *fn, const struct fnat_svc_key *key,
 			      &fn->svc_next_id, GFP_KERNEL);
 	if (err < 0)
 		goto del_addr;
+	fnat_offer_settle(svc);
 	fnat_guard_set(svc, opts->synproxy);
 	hlist_add_head_rcu(&svc->node, chain(fn, key));
 	fnat_est_start(fn);
@@ -218,6 +221,7 @@ int fnat_svc_edit(struct fnat_svc *svc, const struct fnat_svc_opts *opts)
 	if (old.sched != opts->sched)
 		atomic64_set(&svc->cursor, 0);
 	fnat_sched_settle(svc);
+	fnat_offer_settle(svc);
 	fnat_guard_set(svc, opts->synproxy);
 	fnat_probe_start(svc);
 	return 0;

@@ -40,6 +40,8 @@ struct fnat_svc_opts {
 	__be32			netmask;
 	u32			est_timeout;	/* s; 0: the namespace's */
 	u32			synproxy;	/* FNAT_SYNPROXY_* */
+	/* By FNAT_SYNPROXY_OFFER_ATTR_*, its value + 1; 0: the namespace's. */
+	u32			offer[FNAT_SYNPROXY_OFFER_ATTR_MAX + 1];
 };
 
 struct fnat_svc {
@@ -53,7 +55,8 @@ struct fnat_svc {
 	struct fnat_laddrs __rcu *laddrs;	/* NULL: the default pool's */
 	struct fnat_stats	stats;
 	struct fnat_guard	guard;
-	u32			offer;		/* synproxy.c */
+	u32			offer;		/* offer.c */
+	spinlock_t		offer_lock;	/* leaf; of who reckons it */
 	u32			id;		/* in fn->svcs */
 	struct list_head	gone;		/* removed dests that drain */
 	spinlock_t		gone_lock;	/* leaf; guards that */

@@ -1,152 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "cookie_key.h"
 #include "dest.h"
+#include "offer.h"
 #include "pkt.h"
 #include "refuse.h"
 #include "segment.h"
 #include "svc.h"
 #include "synproxy.h"
-
-/* What a host says that does not say it (RFC 9293 3.7.1). */
-static u16 default_mss(u16 af)
-{
-	return af == AF_INET ? 536 : 1220;
-}
-
-/* ------------------------------------------------------------- the offer */
-
-/* In one word, for packets read it without a lock; 0: nothing is known. */
-#define LEARNED_MSS	0xffff
-#define LEARNED_WSCALE	0x10000
-#define LEARNED_SACK	0x20000
-#define LEARNED_STAMPS	0x40000
-#define LEARNED_ECN	0x80000
-/* Of a service: not of all dests; some have a LIP, which clients share. */
-#define LEARNED_SOME	0x100000
-#define LEARNED_LIP	0x200000
-
-/* What servers that have not answered a SYN yet are taken to do. */
-static u32 presumed(const struct fnat_svc *svc)
-{
-	const struct fnat_tunables *tune = &svc->fn->tune;
-	u32 mss = READ_ONCE(tune->init_mss);
-
-	if (svc->key.af == AF_INET6 && mss > 20)
-		mss -= sizeof(struct ipv6hdr) - sizeof(struct iphdr);
-	return mss | LEARNED_WSCALE | LEARNED_SACK;
-}
-
-/* What both can do. */
-static u32 common(u32 a, u32 b)
-{
-	return min(a & LEARNED_MSS, b & LEARNED_MSS) |
-	       (a & b & ~LEARNED_MSS);
-}
-
-void fnat_synproxy_settle(struct fnat_svc *svc)
-{
-	const struct fnat_dests *set = rcu_dereference_check(svc->dests,
-					lockdep_is_held(&svc->fn->cfg));
-	u32 all = 0, about = 0;
-	u32 i, one;
-
-	for (i = 0; set && i < set->n; i++) {
-		if (READ_ONCE(set->v[i]->opts.weight) <= 0)
-			continue;
-		if (READ_ONCE(set->v[i]->opts.fwd_method) != IP_VS_CONN_F_MASQ)
-			about |= LEARNED_LIP;
-		one = READ_ONCE(set->v[i]->learned);
-		if (!one)
-			about |= LEARNED_SOME;
-		else
-			all = all ? common(all, one) : one;
-	}
-	WRITE_ONCE(svc->offer, all ? all | about : 0);
-}
-
-/* Of an @offer what is either done or not. */
-static u32 switches(const struct fnat_tcpopt_offer *offer)
-{
-	return (offer->wscale >= 0 ? LEARNED_WSCALE : 0) |
-	       (offer->sack ? LEARNED_SACK : 0) |
-	       (offer->stamped ? LEARNED_STAMPS : 0) |
-	       (offer->ecn ? LEARNED_ECN : 0);
-}
-
-/* About what it was not asked nothing is learned: not every client can everything. */
-void fnat_synproxy_learn(struct fnat_dest *dest,
-			 const struct fnat_tcpopt_offer *asked,
-			 const struct fnat_tcpopt_offer *offer)
-{
-	struct fnat_svc *svc = dest->svc;
-	u32 was = READ_ONCE(dest->learned) ?: presumed(svc);
-	u32 learned = (offer->mss ?: default_mss(svc->key.af)) |
-		      (switches(offer) & switches(asked)) |
-		      (was & ~LEARNED_MSS & ~switches(asked));
-
-	if (READ_ONCE(dest->learned) == learned)
-		return;
-	WRITE_ONCE(dest->learned, learned);
-	fnat_synproxy_settle(svc);
-}
-
-static u32 offer_of(const struct fnat_svc *svc)
-{
-	u32 offer = READ_ONCE(svc->offer);
-
-	if (!offer)
-		return presumed(svc);
-	return offer & LEARNED_SOME ? common(offer, presumed(svc)) : offer;
-}
-
-/*
- * Whether servers that do what @offer says may hear of clients' timestamps, which
- * they all do: not where these are to be taken out of SYNs.
- */
-static bool may_stamp(const struct fnat_tunables *tune, u32 offer)
-{
-	return READ_ONCE(tune->synproxy_timestamp) && offer & LEARNED_STAMPS &&
-	       !(offer & LEARNED_LIP &&
-		 READ_ONCE(tune->timestamp) == FNAT_TIMESTAMP_STRIP);
-}
-
-/* Ticks of 65 us: faster than any server's, so what these add falls behind it. */
-static u32 clock_now(const struct fnat_net *fn)
-{
-	return fn->synack_clock + (u32)(ktime_get_ns() >> 16);
-}
-
-/*
- * What @svc offers to a client that offers @client; from which goes what is not
- * agreed, for its server is to hear nothing else. A client that marks rather than
- * loses (ECN) relies on a server that says so, and there is room for that only
- * beside a timestamp.
- */
-static void agree(const struct fnat_svc *svc, struct fnat_tcpopt_offer *client,
-		  struct fnat_tcpopt_offer *ours)
-{
-	const struct fnat_tunables *tune = &svc->fn->tune;
-	u32 offer = offer_of(svc);
-
-	if (!client->mss)
-		client->mss = default_mss(svc->key.af);
-	if (!READ_ONCE(tune->synproxy_wscale) || !(offer & LEARNED_WSCALE))
-		client->wscale = -1;
-	client->sack = client->sack && offer & LEARNED_SACK &&
-		       READ_ONCE(tune->synproxy_sack);
-	client->stamped = client->stamped && may_stamp(tune, offer);
-	client->ecn = client->ecn && client->stamped && offer & LEARNED_ECN;
-	*ours = (struct fnat_tcpopt_offer){
-		.mss	= offer & LEARNED_MSS,
-		.wscale	= client->wscale < 0 ? -1 : FNAT_SYNPROXY_SCALE,
-		.sack	= client->sack,
-		.ecn	= client->ecn,
-		.stamped = client->stamped,
-		.tsecr	= client->tsval,
-	};
-	if (ours->stamped)
-		ours->tsval = fnat_cookie_stamp(clock_now(svc->fn), client);
-}
 
 /* ------------------------------------------------------------ the cookie */
 
@@ -232,6 +92,7 @@ unsigned int fnat_synproxy_answer(const struct fnat_pkt *p,
 	};
 	u32 window = fnat_cookie_window_now();
 	const siphash_key_t *key;
+	u8 ttl;
 
 	if (!has_dest(svc)) {
 		fnat_count(p->fn, FNAT_EV_SYNPROXY_NO_DEST);
@@ -240,7 +101,7 @@ unsigned int fnat_synproxy_answer(const struct fnat_pkt *p,
 	key = fnat_cookie_key_seals(p->fn, window);
 	fnat_tcpopt_read((const u8 *)(th + 1), p->thlen - sizeof(*th), &client);
 	client.ecn = (p->tcp_flags & ecn) == ecn;
-	agree(svc, &client, &ours);
+	ttl = fnat_offer_agree(svc, &client, &ours);
 	if (ours.ecn)
 		synack.flags |= FNAT_TH_ECE;
 	synack.win = min_t(u32, READ_ONCE(p->fn->tune.early_max) * ours.mss,
@@ -249,8 +110,7 @@ unsigned int fnat_synproxy_answer(const struct fnat_pkt *p,
 				      window, &client);
 	fnat_count(p->fn, FNAT_EV_SYNPROXY_SYN);
 	fnat_guard_count(&svc->guard, FNAT_GUARD_SYN);
-	return fnat_segment_reply(p, &synack,
-				  READ_ONCE(p->fn->tune.synack_ttl));
+	return fnat_segment_reply(p, &synack, ttl);
 }
 
 bool fnat_synproxy_proves(const struct fnat_pkt *p, const struct fnat_svc *svc,

@@ -14,15 +14,6 @@
 #include "svc.h"
 #include "tcpopt.h"
 
-struct fnat_dest;
-
-/*
- * Of the windows that clients are told, where they scale: one for all, so that a
- * director knows what another has said. Linux's own servers have it, unless they
- * are told to take much more; where a server's is another, windows are shifted.
- */
-#define FNAT_SYNPROXY_SCALE	7
-
 /* What an ACK has proven: the SYN that it answers for, and what was told. */
 struct fnat_proof {
 	u32				isn;	/* the client's */
@@ -67,13 +58,5 @@ unsigned int fnat_synproxy_answer(const struct fnat_pkt *p,
  */
 bool fnat_synproxy_proves(const struct fnat_pkt *p, const struct fnat_svc *svc,
 			  struct fnat_proof *proof);
-
-/* @svc offers from now on what all of its dests can do. RCU or fn->cfg. */
-void fnat_synproxy_settle(struct fnat_svc *svc);
-
-/* @dest has answered a SYN that offered @asked with @offer. RCU. */
-void fnat_synproxy_learn(struct fnat_dest *dest,
-			 const struct fnat_tcpopt_offer *asked,
-			 const struct fnat_tcpopt_offer *offer);
 
 #endif /* FNAT_SYNPROXY_H */

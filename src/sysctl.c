@@ -5,6 +5,7 @@
 
 #include "conn.h"
 #include "est.h"
+#include "offer.h"
 #include "sysctl.h"
 
 #define KEEP		INT_MIN		/* for a default: set elsewhere */
@@ -27,6 +28,8 @@ struct knob {
 #define SWITCH(_name, _field, _first)	{ _name, AT(_field), _first, 0, 1 }
 #define TIMEOUT(_name, _state) \
 	{ _name, offsetof(struct fnat_net, timeout[_state]), KEEP, 1, TIMEOUT_MAX }
+#define OFFERED(_name, _field, _first, _min, _max) \
+	{ _name, AT(_field), _first, _min, _max, .changed = offer_again }
 #define DEFENCE(_name, _field) \
 	{ _name, AT(_field), FNAT_DEFENCE_OFF, FNAT_DEFENCE_OFF, \
 	  FNAT_DEFENCE_ALWAYS, .changed = fnat_defence_start }
@@ -38,14 +41,22 @@ static void estimate_again(struct fnat_net *fn)
 		fnat_est_start(fn);
 }
 
+/* What services offer to clients follows. */
+static void offer_again(struct fnat_net *fn)
+{
+	mutex_lock(&fn->cfg);
+	fnat_offers_settle(fn);
+	mutex_unlock(&fn->cfg);
+}
+
 static const struct knob knobs[] = {
 	SWITCH("fullnat_masq", masq_is_fullnat, 0),
 	{ "fullnat_lport_min", AT(lport_min), FNAT_LPORT_FLOOR,
 	  FNAT_LPORT_FLOOR, FNAT_LPORT_CEILING, .max_at = AT(lport_max) },
 	{ "fullnat_lport_max", AT(lport_max), FNAT_LPORT_CEILING,
 	  FNAT_LPORT_FLOOR, FNAT_LPORT_CEILING, .min_at = AT(lport_min) },
-	{ "fullnat_timestamp", AT(timestamp), FNAT_TIMESTAMP_STRIP,
-	  FNAT_TIMESTAMP_PASS, FNAT_TIMESTAMP_TRANSLATE },
+	OFFERED("fullnat_timestamp", timestamp, FNAT_TIMESTAMP_STRIP,
+		FNAT_TIMESTAMP_PASS, FNAT_TIMESTAMP_TRANSLATE),
 	{ "fullnat_stray", AT(stray), FNAT_STRAY_HOST, FNAT_STRAY_HOST,
 	  FNAT_STRAY_PASS },
 	SWITCH("fullnat_vip_echo", vip_echo, 0),
@@ -69,11 +80,11 @@ static const struct knob knobs[] = {
 	SWITCH("defence_tcp_drop", defence_tcp_drop, 0),
 	SWITCH("defence_udp_drop", defence_udp_drop, 0),
 	SWITCH("defence_frag_drop", defence_frag_drop, 0),
-	{ "synproxy_init_mss", AT(init_mss), 1452, 216, 65535 },
-	SWITCH("synproxy_wscale", synproxy_wscale, 1),
-	SWITCH("synproxy_sack", synproxy_sack, 1),
-	SWITCH("synproxy_timestamp", synproxy_timestamp, 1),
-	{ "synproxy_synack_ttl", AT(synack_ttl), 63, 1, 255 },
+	OFFERED("synproxy_init_mss", init_mss, 1452, 216, 65535),
+	OFFERED("synproxy_wscale", synproxy_wscale, 1, 0, 1),
+	OFFERED("synproxy_sack", synproxy_sack, 1, 0, 1),
+	OFFERED("synproxy_timestamp", synproxy_timestamp, 1, 0, 1),
+	OFFERED("synproxy_synack_ttl", synack_ttl, 63, 1, 255),
 	SWITCH("synproxy_synack_route", synack_route, 0),
 	SWITCH("synproxy_defer", defer, 0),
 	{ "synproxy_syn_retry", AT(syn_retry), 3, 0, 6 },

@@ -9,8 +9,8 @@
 #include <net/ip.h>
 
 #include "conn.h"
+#include "offer.h"
 #include "pkt.h"
-#include "synproxy.h"
 #include "tcpopt.h"
 #include "xlate.h"
 
@@ -134,7 +134,7 @@ static __wsum rescale(const struct fnat_pkt *p, const struct fnat_dir *d)
 	if (p->tcp_flags & FNAT_TH_SYN || !win)
 		return 0;
 	if (fnat_dir_which(d) == FNAT_S2C)
-		shift -= FNAT_SYNPROXY_SCALE;
+		shift -= FNAT_OFFER_SCALE;
 	else if (!(conn_of(d)->proxied & FNAT_PROXIED_UNSCALED))
 		return 0;
 	win = shift > 0 ? min(win << shift, 0xffffU) : max(win >> -shift, 1U);

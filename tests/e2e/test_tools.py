@@ -38,6 +38,7 @@ EVERY_OPTION = [
     f"-A -t {VIP}:80 -s wrr -p 100 -M 255.255.255.0 -V 77",
     f"-A -t {VIP}:443 -s sh -b sh-fallback,sh-port",
     f"-A -t {VIP}:444 -s mh -b mh-fallback,mh-port -V 2147483",
+    f"-A -t {VIP}:445 -s rr -j auto --synproxy-offer mss=1400,wscale=0,sack=1,timestamp=0,ttl=255",
     *(f"-A -t {VIP}:{1000 + i} -s {name}" for i, name in enumerate(
         "rr wrr lc wlc lblc lblcr dh sh mh sed nq fo ovf twos".split())),
     f"-A -u {VIP}:53 -s lc -o",

@@ -17,13 +17,14 @@ SET_KEY, DEL_KEY, COOKIE_KEY = 65, 66, 65
 SERVICE, DEST, DAEMON, TCP_TIMEOUT, FIN_TIMEOUT, UDP_TIMEOUT, LADDR = range(1, 8)
 
 SERVICE_ATTRS = dict(af=1, proto=2, addr=3, port=4, fwmark=5, sched=6, flags=7, timeout=8,
-                     netmask=9, pe=11, synproxy=64, est_timeout=65)
+                     netmask=9, pe=11, synproxy=64, est_timeout=65, offer=68)
 CONN_ATTRS = dict(af=1, proto=2, caddr=3, cport=4, vaddr=5, vport=6, laddr=7, lport=8, daddr=9,
                   dport=10, fwmark=11)
 DEST_ATTRS = dict(addr=1, port=2, method=3, weight=4, upper=5, lower=6, af=11)
 LADDR_ATTRS = dict(addr=1, last=64, af=65)
 
 MASQ, TUNNEL, ROUTE, FULLNAT = 0, 2, 3, 5
+MSS, WSCALE, SACK, TIMESTAMP, TTL = range(1, 6)             # of an offer
 PERSISTENT, ONE_PACKET, FALLBACK, BY_PORT = 1, 4, 8, 16     # flags; the last two of sh and mh
 
 
@@ -41,13 +42,14 @@ def named(proto=TCP, vip=VIP, port=None, mark=None):
 
 
 def options(scheduler="rr", flags=0, persistent=0, mask="255.255.255.255", est_timeout=None,
-            synproxy=None):
-    """Those that say what it does."""
+            synproxy=None, offer=None):
+    """Those that say what it does; OFFER: values by MSS, WSCALE and so on."""
     flags |= PERSISTENT if persistent else 0
     return dict(sched=string(scheduler), flags=u32(flags) + u32(-1), timeout=u32(persistent),
                 netmask=u32(mask) if isinstance(mask, int) else socket.inet_aton(mask),
                 est_timeout=None if est_timeout is None else u32(est_timeout),
-                synproxy=None if synproxy is None else u32(synproxy))
+                synproxy=None if synproxy is None else u32(synproxy),
+                offer=None if offer is None else b"".join(attr(k, v) for k, v in offer.items()))
 
 
 KEY = named()

@@ -6,8 +6,8 @@ from errno import EAFNOSUPPORT, EBUSY, EEXIST, EINVAL, ENOENT, EOPNOTSUPP, ERANG
 import pytest
 
 from abi import (DEL_DAEMON, DEL_DEST, DEL_LADDR, DEL_SERVICE, GET_LADDR, GET_SERVICE, KEY,
-                 LADDR, NEW_DAEMON, NEW_DEST, NEW_LADDR, NEW_SERVICE, OPTIONS, SET_CONFIG,
-                 ROUTE, SET_DEST, SET_SERVICE, TUNNEL, dest, key, laddr, service, strict)
+                 LADDR, MSS, NEW_DAEMON, NEW_DEST, NEW_LADDR, NEW_SERVICE, OPTIONS, SACK,
+                 SET_CONFIG, ROUTE, SET_DEST, SET_SERVICE, TIMESTAMP, TTL, TUNNEL, WSCALE, dest, key, laddr, service, strict)
 from lib.netlink import ACK, DUMP, NESTED, Refused, attr, be16, ip, string, u16, u32
 from world import LIPS, SERVERS, VIP, World
 
@@ -40,9 +40,13 @@ def services():
         yield new(f"persistent for {seconds} s", EINVAL, "1 to 2147483",
                   flags=u32(1) + u32(-1), timeout=u32(seconds))
     yield new("one packet of tcp", EINVAL, "UDP", flags=u32(4) + u32(-1))
-    yield new("synproxy 2", EINVAL, "automatic", synproxy=u32(2))
     yield new("synproxy 3", EINVAL, "off", synproxy=u32(3))
     yield new("synproxy of udp", EINVAL, "no SYN", proto=u16(17), synproxy=u32(1))
+    yield new("offer of udp", EINVAL, "no SYN", proto=u16(17), offer=attr(TTL, 9))
+    for what, values in ((MSS, (215, 65536)), (TTL, (0, 256)), (WSCALE, (2,)), (SACK, (2, 2 ** 32 - 1)),
+                         (TIMESTAMP, (2,))):
+        for value in values:
+            yield new(f"offer {what}={value}", EINVAL, "216 to 65535", offer=attr(what, value))
     yield new("established timeout", EINVAL, "2147483", est_timeout=u32(2147484))
     yield new("engine", EOPNOTSUPP, "engine", pe=string("sip"))
     yield new("scheduler", ENOENT, "wlc", sched=string("maglev"))
@@ -57,6 +61,8 @@ def services():
     yield new("vip is a lip", EBUSY, "is a LIP", addr=ip(LIPS[0]))
     yield "set persistent for 0 s", SET_SERVICE, service(flags=u32(1) + u32(-1)), EINVAL, "1 to"
     yield "set synproxy", SET_SERVICE, service(synproxy=u32(3)), EINVAL, "off"
+    yield ("set half an offer", SET_SERVICE, service(offer=attr(MSS, 1400) + attr(TTL, 0)), EINVAL,
+           "1 to 255")
     for name in [*KEY, *OPTIONS]:
         yield new(f"without {name}", EINVAL, "", **{name: None})
         yield f"set without {name}", SET_SERVICE, service(**{name: None}), EINVAL, ""

@@ -6,8 +6,8 @@ import socket
 import pytest
 
 from abi import (DEST, FULLNAT, GET_CONFIG, GET_DAEMON, GET_DEST, GET_INFO, GET_LADDR,
-                 GET_SERVICE, KEY, LADDR, NEW_DEST, NEW_LADDR, NEW_SERVICE, SERVICE, SET_CONFIG,
-                 SET_DEST, SET_INFO, SET_SERVICE, ZERO, dest, key, laddr, service, strict)
+                 GET_SERVICE, KEY, LADDR, MSS, NEW_DEST, NEW_LADDR, NEW_SERVICE, SACK, SERVICE,
+                 SET_CONFIG, SET_DEST, SET_INFO, SET_SERVICE, TTL, WSCALE, ZERO, dest, key, laddr, service, strict)
 from lib.netlink import attr, attrs, be16, ip, number, string, u16, u32
 from world import LIPS, SERVERS, VIP, sysctl
 
@@ -29,7 +29,7 @@ def test_info(nl):
     """Version, table size, and the bits by which tools know what we can do."""
     [(command, info)] = nl.request(GET_INFO)
     assert command == SET_INFO
-    assert {k: number(v) for k, v in info.items()} == {1: 0x010201, 2: 1 << 14, 64: 0b1111111}
+    assert {k: number(v) for k, v in info.items()} == {1: 0x010201, 2: 1 << 14, 64: 0b11111111}
 
 
 def test_config(nl):
@@ -70,6 +70,22 @@ def test_service(world, nl):
     nl.request(ZERO, key())
     [found] = nested(nl.dump(GET_SERVICE), SERVICE)
     check_stats(found, [0] * 5)
+
+
+def test_offer_of_its_own(nl):
+    """Only what was said is said back; without it nothing changes, an empty one ends it all."""
+    def offer():
+        [found] = nested(nl.dump(GET_SERVICE), SERVICE)
+        return {k: number(v) for k, v in attrs(found[68]).items()}
+    assert offer() == {}
+    nl.request(SET_SERVICE, service(offer=attr(MSS, 9000) + attr(SACK, 0) + attr(TTL, 255)))
+    assert offer() == {MSS: 9000, SACK: 0, TTL: 255}
+    nl.request(SET_SERVICE, service())
+    assert offer() == {MSS: 9000, SACK: 0, TTL: 255}
+    nl.request(SET_SERVICE, service(offer=attr(WSCALE, 1)))
+    assert offer() == {WSCALE: 1}
+    nl.request(SET_SERVICE, service(offer=b""))
+    assert offer() == {}
 
 
 def test_dest(world, nl):

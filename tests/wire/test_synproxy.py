@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from abi import ZERO
+from abi import MSS, SACK, TTL, WSCALE, ZERO
 from addresses import CLIENT_DEV, CLIENT_MAC, PORT
 from lib import lab
 from lib.netlink import attrs, number
@@ -149,6 +149,18 @@ def test_mss_by_sysctl(world, guarded):
     sysctl("net.ipv4.vs.synproxy_ack_skb_store_thresh", 0)
     got = guarded(40001).syn()
     assert got.win == 0 and got.ttl == 200
+
+
+def test_offer_of_the_service(world, guarded):
+    """What it has of its own goes over what sysctls say, of this service alone, until it is taken back."""
+    sysctl("net.ipv4.vs.synproxy_sack", 0)
+    world.edit_service(synproxy=1, offer={MSS: 9000, WSCALE: 0, SACK: 1, TTL: 200})
+    flow = guarded()
+    got = flow.syn()
+    assert (got_mss(got), got.opt[4:], got.ttl) == (9000, SACK_OK, 200)
+    world.edit_service(synproxy=1, offer={})
+    got = guarded(40001).syn()
+    assert (got_mss(got) < 9000, got.opt[4:], got.ttl) == (True, wscale(7), 63)
 
 
 def test_no_server(world, guarded):

@@ -103,7 +103,20 @@
 #define FNAT_SVC_ATTR_EST_TIMEOUT	65	/* u32 s, established; 0: as --set says */
 #define FNAT_SVC_ATTR_SYNPROXY_ACTIVE	66	/* u32, out; 1: SYNs get cookies now */
 #define FNAT_SVC_ATTR_SYNPROXY_STATS	67	/* out; FNAT_SYNPROXY_STATS_ATTR_* */
-#define FNAT_SVC_ATTR_MAX		FNAT_SVC_ATTR_SYNPROXY_STATS
+/*
+ * A nest of FNAT_SYNPROXY_OFFER_ATTR_*: what the SYN proxy tells clients of this
+ * service. Of what is not in it, the sysctl of that name decides.
+ */
+#define FNAT_SVC_ATTR_SYNPROXY_OFFER	68
+#define FNAT_SVC_ATTR_MAX		FNAT_SVC_ATTR_SYNPROXY_OFFER
+
+/* u32 each. */
+#define FNAT_SYNPROXY_OFFER_ATTR_MSS		1	/* 216 to 65535: synproxy_init_mss */
+#define FNAT_SYNPROXY_OFFER_ATTR_WSCALE		2	/* 0 or 1, as the next two */
+#define FNAT_SYNPROXY_OFFER_ATTR_SACK		3
+#define FNAT_SYNPROXY_OFFER_ATTR_TIMESTAMP	4
+#define FNAT_SYNPROXY_OFFER_ATTR_TTL		5	/* 1 to 255: synproxy_synack_ttl */
+#define FNAT_SYNPROXY_OFFER_ATTR_MAX		FNAT_SYNPROXY_OFFER_ATTR_TTL
 
 /* What the SYN proxy of a service has done since IPVS_CMD_ZERO, u64 each. */
 #define FNAT_SYNPROXY_STATS_ATTR_SYN_CNT	1	/* SYNs answered with cookies */
@@ -131,5 +144,6 @@
 #define FNAT_FEATURE_SYNPROXY		(1U << 4)	/* FNAT_SVC_ATTR_SYNPROXY */
 #define FNAT_FEATURE_SYNPROXY_KEY	(1U << 5)	/* FNAT_CMD_SET_SYNPROXY_KEY */
 #define FNAT_FEATURE_SYNPROXY_STATS	(1U << 6)	/* FNAT_SVC_ATTR_SYNPROXY_STATS */
+#define FNAT_FEATURE_SYNPROXY_OFFER	(1U << 7)	/* FNAT_SVC_ATTR_SYNPROXY_OFFER */
 
 #endif /* _UAPI_LINUX_IP_VS_FULLNAT_H */

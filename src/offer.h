@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the SYN proxy of a service offers to clients in the place of the real
+ * servers: what all of these can do, as far as they have been heard (dial.h,
+ * probe.h), within what sysctls and the service itself allow.
+ */
+#ifndef FNAT_OFFER_H
+#define FNAT_OFFER_H
+
+#include "svc.h"
+#include "tcpopt.h"
+
+struct fnat_dest;
+
+/*
+ * Of the windows that clients are told, where they scale: one for all, so that a
+ * director knows what another has said. Linux's own servers have it, unless they
+ * are told to take much more; where a server's is another, windows are shifted.
+ */
+#define FNAT_OFFER_SCALE	7
+
+/*
+ * Reckons anew what @svc offers, after a change of its dests, of its options or of
+ * a sysctl; the second: of every service, caller holds fn->cfg. RCU or fn->cfg.
+ */
+void fnat_offer_settle(struct fnat_svc *svc);
+void fnat_offers_settle(struct fnat_net *fn);
+
+/* @dest has answered a SYN that offered @asked with @said. RCU. */
+void fnat_offer_learn(struct fnat_dest *dest,
+		      const struct fnat_tcpopt_offer *asked,
+		      const struct fnat_tcpopt_offer *said);
+
+/*
+ * What @svc offers to a client that offers @client; from which goes what is not
+ * agreed, for its server is to hear nothing else. Returns the TTL of the SYN-ACK.
+ */
+u8 fnat_offer_agree(const struct fnat_svc *svc, struct fnat_tcpopt_offer *client,
+		    struct fnat_tcpopt_offer *ours);
+
+#endif /* FNAT_OFFER_H */
