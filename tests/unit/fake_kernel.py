@@ -115,9 +115,9 @@ NEW_LADDR, DEL_LADDR, GET_LADDR, GET_CONN = 18, 19, 20, 64
 SET_KEY, DEL_KEY = 65, 66
 SERVICE, DEST, DAEMON, LADDR, CONN, KEY = 1, 2, 3, 7, 64, 65
 FULLNAT = 5
-SYNPROXY, EST_TIMEOUT, ACTIVE, PROXY_STATS = 64, 65, 66, 67     # of a service
+SYNPROXY, EST_TIMEOUT, ACTIVE, PROXY_STATS, OFFER = range(64, 69)     # of a service
 (HAS_FULLNAT, HAS_LADDR, HAS_EST_TIMEOUT, HAS_CONN,
- HAS_SYNPROXY, HAS_KEY, HAS_PROXY_STATS) = (1 << i for i in range(7))
+ HAS_SYNPROXY, HAS_KEY, HAS_PROXY_STATS, HAS_OFFER) = (1 << i for i in range(8))
 
 Request = namedtuple("Request", "cmd flags attrs nested")
 
@@ -343,7 +343,7 @@ class Kernel:
             if cmd == DEL_SERVICE:
                 del self.services[key]
                 return
-            kept = {k: v for k, v in old[0].items() if k in (SYNPROXY, EST_TIMEOUT)}
+            kept = {k: v for k, v in old[0].items() if k in (SYNPROXY, EST_TIMEOUT, OFFER)}
             old[0] = {**kept, **svc}
 
     def dest(self, cmd, tree):

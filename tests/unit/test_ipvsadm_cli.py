@@ -53,6 +53,14 @@ USAGE_ERRORS = {
     **{f"-E -t {VIP} -j {word}":
         f"illegal SYN proxy mode `{word}': give enable, disable or auto"
        for word in ("enableX", "en", "Enable", "on", "1", "autoo")},
+    **{f"-A -t {VIP} --synproxy-offer {words}":
+        f"illegal offer `{wrong}' of the SYN proxy: give default, or some of mss=216 to 65535, "
+        "wscale=0|1, sack=0|1, timestamp=0|1 and ttl=1 to 255, with commas"
+       for words, wrong in (("mss", "mss"), ("mss=", "mss="), ("mss=215", "mss=215"),
+                            ("mss=65536", "mss=65536"), ("ttl=9,wscale=7", "wscale=7"),
+                            ("ttl=0", "ttl=0"), ("ttl=9,", ""), ("sack=1,sack=1", "sack=1"),
+                            ("sack=-1", "sack=-1"), ("speed=1", "speed=1"), ("default,ttl=9", "default"))},
+    "-L --synproxy-offer default": "Illegal 'synproxy-offer' option with the 'list' command",
     "-S --json": "Illegal 'json' option with the 'save' command",
     f"-A -t {VIP} --json": "Illegal 'json' option with the 'add-service' command",
     "-L --client 10.9.0.1": CONN_ONLY.format("client"),

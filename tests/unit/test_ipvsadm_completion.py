@@ -41,7 +41,7 @@ def offered(host, line, env=()):
     ("--add", "--add-service --add-server --add-laddr"),
     ("-A -s w", "wrr wlc"), ("-A -t 10.0.0.9:80 --sched", "--scheduler --sched-flags"),
     ("-A -t 10.0.0.9:80 -j ", "enable disable auto"),
-    ("-E -t 10.0.0.1:80 --synproxy a", "auto"),
+    ("-E -t 10.0.0.1:80 --synproxy a", "auto"), ("-E -t 10.0.0.1:80 --synproxy-offer d", "default"),
     ("-E -u 10.0.0.1:53 -b sh-", "sh-fallback sh-port"),
     ("-a -t 10.0.0.1:80 -r 10.1.0.3 -b --tun-t", "--tun-type"),
     ("-a -t 10.0.0.1:80 -r 10.1.0.3 -i --tun-type ", "ipip gue gre"),

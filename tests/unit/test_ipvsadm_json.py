@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from fake_kernel import ACTIVE, HAS_SYNPROXY, PROXY_STATS, u8, u16, u32, u64
+from fake_kernel import ACTIVE, HAS_OFFER, HAS_SYNPROXY, PROXY_STATS, u8, u16, u32, u64
 from ipvsadm import TOOLS, VIP, compile_c
 from test_ipvsadm_conn import MARK, MASQ, PROC, SIX, WEB, list_all
 
@@ -19,7 +19,7 @@ DEST = {"family": "ipv4", "forwarding": "fullnat", "weight": 1, "upper_threshold
         "persistent_conns": 0, "tunnel": None, **STATS}
 SERVICE = {"family": "ipv4", "scheduler": "rr", "scheduler_flags": [],
            "persistence": None, "one_packet": False, "est_timeout": 0,
-           "synproxy": "disable", "synproxy_active": False,
+           "synproxy": "disable", "synproxy_active": False, "synproxy_offer": {},
            "synproxy_stats": {"syn_cnt": 0, "ok_ack": 0, "bad_ack": 0}, **STATS, "destinations": []}
 
 
@@ -34,7 +34,7 @@ def document(host, line, **kwargs):
 @pytest.fixture
 def big(host):
     """Numbers that no float holds."""
-    host.kernel.features |= HAS_SYNPROXY
+    host.kernel.features |= HAS_SYNPROXY | HAS_OFFER
     host.kernel.stats = host.kernel.dest_stats = dict(enumerate(BIG, 1))
     return host
 
@@ -42,7 +42,8 @@ def big(host):
 def test_services(big):
     """Everything that any view shows, whatever the view; sorted; exact."""
     big.table(
-        "-A -t [2001:db8::1]:80 -s mh -p 60 -M 64 -b mh-fallback,mh-port -j auto -V 90",
+        "-A -t [2001:db8::1]:80 -s mh -p 60 -M 64 -b mh-fallback,mh-port -j auto -V 90 "
+        "--synproxy-offer ttl=9,sack=0",
         "-A -f 4294967295 -s rr -p 360 -M 255.255.255.0 -o --pe sip",
         f"-A -t {VIP} -s rr", f"-a -t {VIP} -r 10.1.0.2:8080 -b -w 3 -x 9 -y 5",
         f"-a -t {VIP} -r 10.1.0.1 -i --tun-type gue --tun-port 99 --tun-csum")
@@ -56,7 +57,7 @@ def test_services(big):
         {**SERVICE, "protocol": "tcp", "address": "2001:db8::1", "port": 80,
          "family": "ipv6", "scheduler": "mh", "scheduler_flags": ["mh-fallback", "mh-port"],
          "persistence": {"timeout": 60, "netmask": "64", "engine": None},
-         "synproxy": "auto", "est_timeout": 90},
+         "synproxy": "auto", "synproxy_offer": {"sack": 0, "ttl": 9}, "est_timeout": 90},
         {**SERVICE, "fwmark": 4294967295, "one_packet": True,
          "persistence": {"timeout": 360, "netmask": "255.255.255.0", "engine": "sip"}}]}
     for view in ("--stats", "--rate", "--thresholds", "--persistent-conn", "--tun-info",

@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from fake_kernel import (DEL_LADDR, FLUSH, GET_INFO, HAS_SYNPROXY, NEW_DEST, NEW_SERVICE)
+from fake_kernel import (DEL_LADDR, FLUSH, GET_INFO, HAS_OFFER, HAS_SYNPROXY, NEW_DEST, NEW_SERVICE)
 from ipvsadm import RESTORE, SAVE
 
 SAVED = """\
@@ -19,7 +19,7 @@ SAVED = """\
 -A -t [2001:db8::1]:80 -s wlc -p 90 -M 64 -V 2147483 -j enable
 -P -t [2001:db8::1]:80 -z 2001:db8::8-2001:db8::9
 -a -t [2001:db8::1]:80 -r [2001:db8::10]:80 -b -w 1
--A -f 3 -s rr -p 60 -M 255.255.255.0 -o -V 90 -j auto
+-A -f 3 -s rr -p 60 -M 255.255.255.0 -o -V 90 -j auto --synproxy-offer mss=1400,ttl=9
 -P -f 3 -z 10.2.0.9
 -A -f 4294967295 -6 -s rr
 -P -f 4294967295 -6 -z 2001:db8::1
@@ -28,7 +28,7 @@ SAVED = """\
 
 def test_save_clear_restore(host):
     """Every word of a service, a server and a local address comes back."""
-    host.kernel.features |= HAS_SYNPROXY
+    host.kernel.features |= HAS_SYNPROXY | HAS_OFFER
     host.ok("-R", stdin=SAVED)
     assert host.ok("-Sn") == SAVED
     saved = host.ok("-n", tool=SAVE)

@@ -2,9 +2,9 @@
 """What is new of a service: SYN proxy, timeout of its established connections."""
 import pytest
 
-from fake_kernel import (ACTIVE, EST_TIMEOUT, HAS_FULLNAT, HAS_LADDR, HAS_PROXY_STATS,
-                         HAS_SYNPROXY, NEW_SERVICE, PROXY_STATS, SERVICE, SET_SERVICE,
-                         SYNPROXY, u32, u64)
+from fake_kernel import (ACTIVE, EST_TIMEOUT, HAS_FULLNAT, HAS_LADDR, HAS_OFFER,
+                         HAS_PROXY_STATS, HAS_SYNPROXY, NEW_SERVICE, OFFER, PROXY_STATS,
+                         SERVICE, SET_SERVICE, SYNPROXY, u32, u64)
 from ipvsadm import VIP
 
 
@@ -76,6 +76,27 @@ def test_synproxy_shows_what_auto_does(host):
         assert host.ok("-Sn") == f"-A -t {VIP} -s rr -j auto\n"
     host.table(f"-E -t {VIP} -s rr -j enable")
     assert service_line(host) == f"TCP  {VIP} rr synproxy"
+
+
+@pytest.mark.parametrize("words, shown", [
+    ("mss=1400,wscale=0,sack=1,timestamp=0,ttl=255", None), ("ttl=9,mss=216", "mss=216,ttl=9"),
+    ("default", "")])
+def test_offer_is_listed_and_saved(host, words, shown):
+    """In one order; kept by an -E without it, given back by default."""
+    host.kernel.features |= HAS_OFFER
+    shown = words if shown is None else shown
+    host.table(f"-A -t {VIP} -s rr --synproxy-offer {words}", f"-E -t {VIP} -s wrr")
+    assert service_line(host) == f"TCP  {VIP} wrr" + (shown and f" offer {shown}")
+    assert host.ok("-Sn") == f"-A -t {VIP} -s wrr" + (shown and f" --synproxy-offer {shown}") + "\n"
+    host.table(f"-E -t {VIP} -s rr --synproxy-offer default")
+    assert host.kernel.sent(SET_SERVICE)[-1].attrs[SERVICE][OFFER] == b""
+    assert host.ok("-Sn") == f"-A -t {VIP} -s rr\n"
+
+
+def test_offer_needs_a_kernel_that_has_it(host):
+    """One from before would ignore it silently."""
+    assert host.fails(f"-A -t {VIP} --synproxy-offer ttl=9") == (
+        2, "This ip_vs_fullnat has no offer of a service's own: load a newer one\n")
 
 
 def test_synproxy_stats(host):
