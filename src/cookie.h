@@ -19,8 +19,8 @@
  *
  * Whoever makes up an ACK chooses the form by adding a timestamp or not. Without,
  * he names, whatever he writes into the nine bits, one window that is accepted, and
- * hits the seal once in 2^23 for each key that is accepted: one, for some minutes
- * after a change two, and three at the most. Eight MSS, sixteen scales and SACK or
+ * hits the seal once in 2^23 for each key that is accepted in it: one, and while the
+ * operator changes it two. Eight MSS, sixteen scales and SACK or
  * none (2^8) in two windows by two keys are the 2^10 of the 2^32 sequence numbers
  * that pass. With one, whatever it says, he hits a seal of 28 others, once in 2^28 for
  * each key: eight MSS in two windows by two keys are 2^5 of 2^32. An ACK is of one

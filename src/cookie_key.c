@@ -28,74 +28,89 @@ static void free_keys(struct rcu_head *head)
 /* Whether others may have cookies that a key of @keys has sealed. */
 static bool is_known(const struct fnat_cookie_keys *keys)
 {
-	return keys && (keys->given || READ_ONCE(keys->used));
+	return keys && (keys->k[0].given || READ_ONCE(keys->used));
 }
 
-/* What is to follow, with @key in front of those of @was that are still needed. */
-static void fill(struct fnat_cookie_keys *keys, const struct fnat_cookie_keys *was,
-		 const siphash_key_t *key, u32 since, u32 now)
+/* Puts those of @was behind the first of @keys whose cookies may still come. */
+static void keep(struct fnat_cookie_keys *keys, const struct fnat_cookie_keys *was,
+		 u32 now)
 {
+	u32 since = keys->k[0].since;
+	struct fnat_cookie_key *k;
 	u32 i;
 
-	keys->key[0] = *key;
-	keys->since[0] = since;
-	keys->n = 1;
-	keys->set_at = fnat_now();
-	if (!is_known(was))
-		return;
-	keys->used = true;
-	for (i = 0; fnat_cookie_key_lives(was, i, now) &&
-	     keys->n < FNAT_COOKIE_KEYS; i++) {
-		keys->key[keys->n] = was->key[i];
+	for (i = 0; i < was->n && keys->n < FNAT_COOKIE_KEYS; i++) {
+		k = &keys->k[keys->n];
+		*k = was->k[i];
+		/* Other directors may change two windows later than this one. */
+		if (!i)
+			k->last = k->given ? since + 1 : since - 1;
 		/* One that was still to come now seals no later than its successor. */
-		keys->since[keys->n++] = (s32)(was->since[i] - since) < 0 ?
-					 was->since[i] : since;
+		if ((s32)(k->since - since) > 0)
+			k->since = since;
+		if ((s32)(k->last - (now - 1)) >= 0)
+			keys->n++;
 	}
 }
 
-static int replace(struct fnat_net *fn, const siphash_key_t *key, bool given)
+/* @key seals from window @since on. */
+static int replace(struct fnat_net *fn, const siphash_key_t *key, bool given,
+		   u32 since)
 {
-	struct fnat_cookie_keys *was, *keys;
+	struct fnat_cookie_keys *was = fnat_cookie_keys(fn);
 	u32 now = fnat_cookie_window_now();
-	u32 since = now;
+	struct fnat_cookie_keys *keys;
 
 	lockdep_assert_held(&fn->cfg);
 	keys = kzalloc(sizeof(*keys), GFP_KERNEL);
 	if (!keys)
 		return -ENOMEM;
-	was = fnat_cookie_keys(fn);
-	/* Before the first cookie, as at boot, nothing has to be waited for. */
-	if (given && is_known(was))
-		since += GIVEN_AHEAD;
-	fill(keys, was, key, since, now);
-	keys->given = given;
+	keys->k[0] = (struct fnat_cookie_key){
+		.key	= *key,
+		.since	= since,
+		/* Another director may have been given it a moment ago. */
+		.first	= given ? now - 1 : since,
+		.given	= given,
+	};
+	keys->n = 1;
+	keys->set_at = fnat_now();
+	if (is_known(was)) {
+		keys->used = true;
+		keep(keys, was, now);
+	}
 	rcu_assign_pointer(fn->cookie_keys, keys);
 	if (was)
 		call_rcu(&was->rcu, free_keys);
 	return 0;
 }
 
-static int renew(struct fnat_net *fn)
+static int renew(struct fnat_net *fn, u32 since)
 {
 	siphash_key_t key;
+	int err;
 
 	get_random_bytes(&key, sizeof(key));
-	return replace(fn, &key, false);
+	err = replace(fn, &key, false, since);
+	memzero_explicit(&key, sizeof(key));
+	return err;
 }
 
 static bool is_worn(const struct fnat_cookie_keys *keys, u32 window)
 {
-	return !keys->given && window - keys->since[0] >= KEY_WINDOWS;
+	return !keys->k[0].given &&
+	       (s32)(window - keys->k[0].since) >= KEY_WINDOWS;
 }
 
 static void new_key(struct work_struct *work)
 {
 	struct fnat_net *fn = container_of(work, struct fnat_net, new_key);
+	u32 now;
 
 	mutex_lock(&fn->cfg);
+	now = fnat_cookie_window_now();
 	/* Without memory the old one seals until the next SYN asks. */
-	if (is_worn(fnat_cookie_keys(fn), fnat_cookie_window_now()))
-		renew(fn);
+	if (is_worn(fnat_cookie_keys(fn), now))
+		renew(fn, now + 1);
 	mutex_unlock(&fn->cfg);
 }
 
@@ -108,9 +123,9 @@ const siphash_key_t *fnat_cookie_key_seals(struct fnat_net *fn, u32 window)
 		queue_work(fnat_wq, &fn->new_key);
 	if (unlikely(!READ_ONCE(keys->used)))
 		WRITE_ONCE(keys->used, true);
-	while (i + 1 < keys->n && (s32)(window - keys->since[i]) < 0)
+	while (i + 1 < keys->n && (s32)(window - keys->k[i].since) < 0)
 		i++;
-	return &keys->key[i];
+	return &keys->k[i].key;
 }
 
 static int check(const siphash_key_t *key, struct netlink_ext_ack *ea)
@@ -122,10 +137,21 @@ static int check(const siphash_key_t *key, struct netlink_ext_ack *ea)
 	return -EINVAL;
 }
 
+/* Whether cookies of some window to come, or of the last, may be of two of @keys. */
+static bool is_crowded(const struct fnat_cookie_keys *keys, u32 now)
+{
+	u32 from = now - 1;
+
+	if ((s32)(keys->k[0].first - from) > 0)
+		from = keys->k[0].first;
+	return keys->n > 1 && (s32)(keys->k[1].last - from) >= 0;
+}
+
 int fnat_cookie_key_set(struct fnat_net *fn, const siphash_key_t *key,
 			struct netlink_ext_ack *ea)
 {
 	const struct fnat_cookie_keys *was = fnat_cookie_keys(fn);
+	u32 now = fnat_cookie_window_now();
 	int err;
 
 	if (key) {
@@ -133,16 +159,18 @@ int fnat_cookie_key_set(struct fnat_net *fn, const siphash_key_t *key,
 		if (err)
 			return err;
 	}
-	if (!!key == was->given &&
-	    (!key || !memcmp(key, &was->key[0], sizeof(*key))))
+	if (!!key == was->k[0].given &&
+	    (!key || !memcmp(key, &was->k[0].key, sizeof(*key))))
 		return 0;
-	if (fnat_cookie_key_lives(was, FNAT_COOKIE_KEYS - 1,
-				  fnat_cookie_window_now())) {
+	if (is_known(was) && is_crowded(was, now)) {
 		NL_SET_ERR_MSG(ea,
-			       "There may be cookies of two earlier keys: try again in six minutes");
+			       "The last change of keys is still under way: try again in seven minutes");
 		return -EBUSY;
 	}
-	return key ? replace(fn, key, true) : renew(fn);
+	if (!key)
+		return renew(fn, now);
+	/* Before the first cookie, as at boot, nothing has to be waited for. */
+	return replace(fn, key, true, is_known(was) ? now + GIVEN_AHEAD : now);
 }
 
 int fnat_cookie_keys_init(struct fnat_net *fn)
@@ -151,7 +179,7 @@ int fnat_cookie_keys_init(struct fnat_net *fn)
 
 	INIT_WORK(&fn->new_key, new_key);
 	mutex_lock(&fn->cfg);
-	err = renew(fn);
+	err = renew(fn, fnat_cookie_window_now());
 	mutex_unlock(&fn->cfg);
 	return err;
 }

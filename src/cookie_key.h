@@ -19,14 +19,22 @@
 #define FNAT_COOKIE_KEYS	3
 
 /*
- * Of a namespace; replaced, never changed, but for @used. Newest first, and so are
- * the windows from which they seal.
+ * A key, and the windows whose cookies it may have sealed; those of the operator's
+ * overlap, for he changes one director after the other. Of any window, two at the
+ * most: the sum in cookie.h.
  */
+struct fnat_cookie_key {
+	siphash_key_t	key;
+	u32		since;		/* the window from which it seals */
+	u32		first;		/* windows that it is accepted in */
+	u32		last;		/* of the newest: no matter */
+	bool		given;		/* the operator's */
+};
+
+/* Of a namespace; replaced, never changed, but for @used. Newest first. */
 struct fnat_cookie_keys {
-	siphash_key_t	key[FNAT_COOKIE_KEYS];
-	u32		since[FNAT_COOKIE_KEYS];	/* window */
+	struct fnat_cookie_key	k[FNAT_COOKIE_KEYS];
 	u32		n;		/* how many there are; one at the least */
-	bool		given;		/* the newest is the operator's */
 	bool		used;		/* cookies may have been sealed */
 	u32		set_at;		/* s; fnat_now() */
 	struct rcu_head	rcu;
@@ -50,11 +58,15 @@ fnat_cookie_keys(const struct fnat_net *fn)
 /* The one that a cookie made in @window is to be sealed with; asks for a new one. RCU. */
 const siphash_key_t *fnat_cookie_key_seals(struct fnat_net *fn, u32 window);
 
-/* Whether there may be cookies about in @window that key @i has sealed. */
-static inline bool fnat_cookie_key_lives(const struct fnat_cookie_keys *keys,
+/* Whether key @i, of those that there are, may have sealed a cookie of @window. */
+static inline bool fnat_cookie_key_opens(const struct fnat_cookie_keys *keys,
 					 u32 i, u32 window)
 {
-	return i < keys->n && (!i || (s32)(window - keys->since[i - 1]) <= 1);
+	const struct fnat_cookie_key *k = &keys->k[i];
+
+	/* The oldest has no beginning: a clock that is set back goes there. */
+	return (i + 1 == keys->n || (s32)(window - k->first) >= 0) &&
+	       (!i || (s32)(k->last - window) >= 0);
 }
 
 /*

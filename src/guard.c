@@ -116,7 +116,7 @@ bool fnat_guard_remembers(const struct fnat_svc *svc)
 {
 	/* Another director of the cluster may have given it out. */
 	if (READ_ONCE(svc->guard.state) == FNAT_GUARD_RESTING &&
-	    fnat_cookie_keys(svc->fn)->given)
+	    fnat_cookie_keys(svc->fn)->k[0].given)
 		return true;
 	/* Pairs with the xchg() behind remember(). */
 	smp_rmb();

@@ -62,7 +62,7 @@ int fnat_nl_put_key_age(struct sk_buff *msg, const struct fnat_net *fn)
 
 	rcu_read_lock();
 	keys = fnat_cookie_keys(fn);
-	if (keys->given)
+	if (keys->k[0].given)
 		err = nla_put_u32(msg, FNAT_INFO_ATTR_SYNPROXY_KEY_AGE,
 				  fnat_now() - keys->set_at);
 	rcu_read_unlock();

@@ -52,13 +52,13 @@ static bool is_sealed(const struct fnat_pkt *p, const struct fnat_svc *svc,
 		      struct fnat_proof *proof)
 {
 	const struct fnat_cookie_keys *keys = fnat_cookie_keys(p->fn);
-	u32 now = fnat_cookie_window_now();
-	u32 window = fnat_cookie_window(proof->told, now);
+	u32 window = fnat_cookie_window(proof->told, fnat_cookie_window_now());
 	u32 i;
 
-	for (i = 0; fnat_cookie_key_lives(keys, i, now); i++)
-		if (fnat_cookie_open(seal_of(p, svc, proof->isn, window,
-					     &keys->key[i]),
+	for (i = 0; i < keys->n; i++)
+		if (fnat_cookie_key_opens(keys, i, window) &&
+		    fnat_cookie_open(seal_of(p, svc, proof->isn, window,
+					     &keys->k[i].key),
 				     proof->told, &proof->offer))
 			return true;
 	return false;

@@ -14,7 +14,7 @@ from world import World
 
 BOTH_FAMILIES = True
 AGE = 65                            # FNAT_INFO_ATTR_SYNPROXY_KEY_AGE
-ONE, TWO, THREE, FOUR = (bytes([i] * 16) for i in range(1, 5))
+ONE, TWO, THREE = (bytes([i] * 16) for i in range(1, 4))
 WINDOW = 64                         # s; FNAT_COOKIE_WINDOW
 ENABLE, AUTO = 1, 2
 
@@ -162,21 +162,40 @@ def test_back_to_keys_of_its_own(cluster):
         assert cluster.share() == [False, False]
 
 
-def test_three_keys_and_no_more(cluster):
-    """Cookies of all three are good; a fourth key has to wait, its sentence says so."""
+def test_two_keys_and_no_more(cluster):
+    """Cookies of both are good; a third key has to wait, its sentence says so."""
     cluster.key(cluster.first, ONE)
     flows = [cluster.cookie(cluster.first)]
-    cluster.key(cluster.second, THREE)
+    cluster.key(cluster.second, TWO)
     cluster.key(cluster.first, TWO)
-    cluster.key(cluster.first, THREE)
     flows.append(cluster.cookie(cluster.second))
-    for key in (FOUR, TWO, None):
-        with pytest.raises(Refused, match="two earlier keys: try again in six minutes"):
-            cluster.key(cluster.first, key)
-    cluster.key(cluster.first, THREE)
+    for ahead in (0, 5):
+        with lab.later(ahead * WINDOW):
+            for key in (THREE, ONE, None):
+                with pytest.raises(Refused, match="under way: try again in seven minutes"):
+                    cluster.key(cluster.first, key)
+    cluster.key(cluster.first, TWO)
     assert [cluster.takes(cluster.first, flow) for flow in flows] == [True, True]
     with lab.later(6 * WINDOW):
-        cluster.key(cluster.first, FOUR)
+        cluster.key(cluster.first, THREE)
+
+
+def test_own_key_is_renewed(cluster):
+    """Each hour, from a window of its own on; what the old one has sealed is good still."""
+    cluster.cookie(cluster.first)
+    with lab.later(3600 + 2 * WINDOW):
+        old = cluster.cookie(cluster.first)
+    with lab.later(3600 + 3 * WINDOW):
+        new = cluster.cookie(cluster.first)
+        assert [cluster.takes(cluster.first, flow) for flow in (old, new)] == [True, True]
+        cluster.key(cluster.first, ONE)
+
+
+def test_clock_is_set_back(cluster):
+    """As a host's may be after boot: what is sealed then is taken."""
+    cluster.cookie(cluster.first)
+    with lab.later(-7200):
+        assert cluster.takes(cluster.first, cluster.cookie(cluster.first))
 
 
 @pytest.mark.parametrize("length", [0, 1, 15, 17, 32, 400])
