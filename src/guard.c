@@ -8,9 +8,6 @@
 #include "guard.h"
 #include "svc.h"
 
-/* Services looked at before commands get their turn. */
-#define BATCH	64
-
 int fnat_guard_init(struct fnat_guard *g)
 {
 	g->cpu = alloc_percpu(struct fnat_guard_counts);
@@ -153,11 +150,12 @@ void fnat_guard_set(struct fnat_svc *svc, u32 mode)
  * raise it, and as few SYNs whose cookie does not come back: those would be
  * half-open connections if they had passed. Whether @svc is to be looked at again.
  */
-static bool look_at(struct fnat_svc *svc, u32 now)
+static bool look_at(struct fnat_svc *svc)
 {
 	const struct fnat_tunables *tune = &svc->fn->tune;
 	int few = DIV_ROUND_UP(READ_ONCE(tune->auto_thresh), 2);
 	struct fnat_guard *g = &svc->guard;
+	u32 now = fnat_now();
 	s64 n;
 
 	if (READ_ONCE(g->state) != FNAT_GUARD_RAISED)
@@ -177,32 +175,12 @@ static bool look_at(struct fnat_svc *svc, u32 now)
 	return false;
 }
 
-/* The next batch from service *@id on; false if there is none. */
-static bool look_at_batch(struct fnat_net *fn, unsigned long *id, bool *again)
-{
-	struct fnat_svc *svc = NULL;
-	int n = 0;
-
-	mutex_lock(&fn->cfg);
-	xa_for_each_start(&fn->svcs, *id, svc, *id) {
-		if (n++ == BATCH)
-			break;
-		*again |= look_at(svc, fnat_now());
-	}
-	mutex_unlock(&fn->cfg);
-	return svc;
-}
-
 static void look(struct work_struct *work)
 {
 	struct fnat_net *fn = container_of(to_delayed_work(work),
 					   struct fnat_net, guards);
-	unsigned long id = 0;
-	bool again = false;
 
-	while (look_at_batch(fn, &id, &again))
-		cond_resched();
-	if (again)
+	if (fnat_svc_each(fn, look_at))
 		watch(fn);
 }
 

@@ -97,7 +97,7 @@ static u32 withheld(const struct fnat_svc *svc, const struct fnat_dests *set)
 	return not;
 }
 
-void fnat_offer_settle(struct fnat_svc *svc)
+bool fnat_offer_settle(struct fnat_svc *svc)
 {
 	const struct fnat_tunables *tune = &svc->fn->tune;
 	const struct fnat_dests *set;
@@ -113,15 +113,7 @@ void fnat_offer_settle(struct fnat_svc *svc)
 	       << TTL_SHIFT;
 	WRITE_ONCE(svc->offer, can);
 	spin_unlock_bh(&svc->offer_lock);
-}
-
-void fnat_offers_settle(struct fnat_net *fn)
-{
-	struct fnat_svc *svc;
-	unsigned long id;
-
-	xa_for_each(&fn->svcs, id, svc)
-		fnat_offer_settle(svc);
+	return false;
 }
 
 /* Of an offer what is either done or not. */

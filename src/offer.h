@@ -21,10 +21,9 @@ struct fnat_dest;
 
 /*
  * Reckons anew what @svc offers, after a change of its dests, of its options or of
- * a sysctl; the second: of every service, caller holds fn->cfg. RCU or fn->cfg.
+ * a sysctl. Says false, for fnat_svc_each(). RCU or fn->cfg.
  */
-void fnat_offer_settle(struct fnat_svc *svc);
-void fnat_offers_settle(struct fnat_net *fn);
+bool fnat_offer_settle(struct fnat_svc *svc);
 
 /* @dest has answered a SYN that offered @asked with @said. RCU. */
 void fnat_offer_learn(struct fnat_dest *dest,

@@ -13,6 +13,9 @@
 #include "sched.h"
 #include "svc.h"
 
+/* Services done before commands get their turn. */
+#define BATCH	64
+
 static struct hlist_head *chain(const struct fnat_net *fn,
 				const struct fnat_svc_key *key)
 {
@@ -244,4 +247,31 @@ void fnat_svc_flush(struct fnat_net *fn)
 
 	xa_for_each(&fn->svcs, id, svc)
 		fnat_svc_del(svc);
+}
+
+/* The next few from service *@id on; false if there is none. */
+static bool do_some(struct fnat_net *fn, bool (*work)(struct fnat_svc *svc),
+		    unsigned long *id, bool *any)
+{
+	struct fnat_svc *svc = NULL;
+	int n = 0;
+
+	mutex_lock(&fn->cfg);
+	xa_for_each_start(&fn->svcs, *id, svc, *id) {
+		if (n++ == BATCH)
+			break;
+		*any |= work(svc);
+	}
+	mutex_unlock(&fn->cfg);
+	return svc;
+}
+
+bool fnat_svc_each(struct fnat_net *fn, bool (*work)(struct fnat_svc *svc))
+{
+	unsigned long id = 0;
+	bool any = false;
+
+	while (do_some(fn, work, &id, &any))
+		cond_resched();
+	return any;
 }

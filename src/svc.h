@@ -79,6 +79,12 @@ struct fnat_svc *fnat_svc_find(const struct fnat_net *fn,
 			       const struct fnat_svc_key *key);
 
 /*
+ * Does @work with each service under fn->cfg, which others get in between. Whether
+ * any said true. Sleeps; caller does not hold fn->cfg.
+ */
+bool fnat_svc_each(struct fnat_net *fn, bool (*work)(struct fnat_svc *svc));
+
+/*
  * The service that @p, of no connection, is for, or NULL: by its address, or by
  * its firewall mark. RCU.
  */

@@ -44,9 +44,7 @@ static void estimate_again(struct fnat_net *fn)
 /* What services offer to clients follows. */
 static void offer_again(struct fnat_net *fn)
 {
-	mutex_lock(&fn->cfg);
-	fnat_offers_settle(fn);
-	mutex_unlock(&fn->cfg);
+	fnat_svc_each(fn, fnat_offer_settle);
 }
 
 static const struct knob knobs[] = {
