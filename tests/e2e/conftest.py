@@ -32,6 +32,7 @@ def servers():
 @pytest.fixture
 def module():
     """The module, loaded before and removed after, whatever happened between."""
+    lab.hold_hooks()
     lab.unload()                                # wire cases leave theirs, with a small table
     lab.load()
     yield

@@ -184,6 +184,20 @@ def load(**params):
         sh("insmod", MODULE, *(f"{k}={v}" for k, v in params.items()))
 
 
+def hold_hooks():
+    """Keep netfilter's static keys on, whatever hooks come and go, by a namespace that has all.
+
+    Each would otherwise be patched into the code of the kernel for every case, which takes
+    time; and now and then qemu 7.2 goes on with what it has translated of such code.
+    """
+    if pathlib.Path("/run/netns/hooks").exists():
+        return
+    chains = "\n".join(f"chain {hook} {{ type filter hook {hook} priority 0; }}" for hook in
+                       ("prerouting", "input", "forward", "output", "postrouting"))
+    sh("ip", "netns", "add", "hooks")
+    sh("nft", "-f", "-", stdin=f"table inet held {{\n{chains}\n}}", ns="hooks")
+
+
 def unload():
     """Remove the module, if it is there."""
     if pathlib.Path("/sys/module/ip_vs_fullnat").exists():

@@ -18,6 +18,7 @@ from world import ROUTER_SYSCTLS, World  # noqa: E402
 def loaded():
     """The module, with a small table, for each namespace gets its own."""
     lab.sh("modprobe", "tun")
+    lab.hold_hooks()
     lab.unload()
     lab.load(**lab.SMALL_TABLE)
     with lab.sysctls(ROUTER_SYSCTLS):
