@@ -308,6 +308,13 @@ void fnat_conn_tab_exit(struct fnat_net *fn);	/* all are dead by now */
 /* The direction that @p belongs to, or NULL. RCU. */
 struct fnat_dir *fnat_conn_find(const struct fnat_pkt *p);
 
+/*
+ * Where the connection of @p hangs, if there is one: of @p only fn, af, addresses,
+ * ports, l3mdev and proto are read. And asks the cache for what hangs in @b. RCU.
+ */
+struct fnat_bucket *fnat_conn_bucket(const struct fnat_pkt *p);
+void fnat_conn_prefetch(const struct fnat_bucket *b);
+
 /* Gives @d, of IPv6, whose ends are set, the key of packets of @proto. */
 void fnat_conn_key6(const struct fnat_net *fn, struct fnat_dir *d, u8 proto);
 

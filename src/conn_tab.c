@@ -11,6 +11,7 @@
 #include <linux/hash.h>
 #include <linux/slab.h>
 
+#include "ahead.h"
 #include "conn.h"
 #include "pkt.h"
 
@@ -173,24 +174,58 @@ bool fnat_conn_same_key(const struct fnat_dir *a, const struct fnat_dir *b)
 			    fnat_dir_end6(b, FNAT_END_VIP)));
 }
 
-struct fnat_dir *fnat_conn_find(const struct fnat_pkt *p)
+static __always_inline
+struct fnat_dir *find_in(const struct fnat_bucket *b, const struct fnat_pkt *p,
+			 const struct ends *e)
 {
-	const struct ends e = ends_of(p);
+	unsigned long link = READ_ONCE(b->head);
 	struct fnat_dir *d;
-	unsigned long link;
 
-	link = READ_ONCE(bucket(p->fn, e.saddr, e.daddr, p->ports, p->l3mdev,
-				e.proto)->head);
 	for (; (d = dir_of(link)); link = READ_ONCE(d->next)) {
 		prefetch_shared(link);
-		if (d->ports == p->ports && d->saddr == e.saddr &&
-		    d->daddr == e.daddr && d->proto == e.proto &&
+		if (d->ports == p->ports && d->saddr == e->saddr &&
+		    d->daddr == e->daddr && d->proto == e->proto &&
 		    d->l3mdev == p->l3mdev &&
 		    (p->af == AF_INET ||
 		     same_addrs6(d, &p->saddr.in6, &p->daddr.in6)))
 			return d;
 	}
 	return NULL;
+}
+
+static struct fnat_bucket *pkt_bucket(const struct fnat_pkt *p,
+				      const struct ends *e)
+{
+	return bucket(p->fn, e->saddr, e->daddr, p->ports, p->l3mdev, e->proto);
+}
+
+struct fnat_bucket *fnat_conn_bucket(const struct fnat_pkt *p)
+{
+	const struct ends e = ends_of(p);
+
+	return pkt_bucket(p, &e);
+}
+
+void fnat_conn_prefetch(const struct fnat_bucket *b)
+{
+	unsigned long link = READ_ONCE(b->head);
+
+	if (!dir_of(link))
+		return;
+	prefetch(dir_of(link));
+	prefetch_shared(link);
+}
+
+struct fnat_dir *fnat_conn_find(const struct fnat_pkt *p)
+{
+	const struct fnat_bucket *seen = fnat_ahead_take(p);
+	const struct ends e = ends_of(p);
+	struct fnat_dir *d = NULL;
+
+	/* It may be another packet by now than the one that was seen. */
+	if (seen)
+		d = find_in(seen, p, &e);
+	return d ?: find_in(pkt_bucket(p, &e), p, &e);
 }
 
 void fnat_conn_key6(const struct fnat_net *fn, struct fnat_dir *d, u8 proto)

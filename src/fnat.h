@@ -17,6 +17,7 @@
 #include <linux/ip_vs_fullnat.h>
 
 #include "addrset.h"
+#include "ahead.h"
 #include "defence.h"
 #include "hook.h"
 #include "stats.h"
@@ -71,6 +72,7 @@ struct fnat_tunables {
 	int	fast_xmit;
 	int	stray;			/* fullnat_stray */
 	int	vip_echo;		/* fullnat_vip_echo */
+	int	lookahead;		/* fullnat_lookahead */
 	int	timestamp;		/* fullnat_timestamp */
 	int	expire_rst;		/* conn_expire_tcp_rst */
 	int	expire_nodest_conn;
@@ -161,6 +163,7 @@ struct fnat_net {
 	struct delayed_work	guards;		/* guard.c */
 
 	struct fnat_hook	hook[FNAT_HOOKS];
+	struct fnat_ahead	ahead;
 	struct ctl_table	*ctl_table;
 	struct ctl_table_header	*ctl_header;
 };

@@ -115,6 +115,7 @@ static void net_fields(struct fnat_net *fn, struct net *net)
 	fnat_guards_init(fn);
 	fnat_probe_init(fn);
 	fnat_defence_init(fn);
+	fnat_ahead_init(fn);
 	get_random_bytes(&fn->isn_key, sizeof(fn->isn_key));
 	/* Nobody is to learn from it how long we have been up. */
 	fn->synack_clock = get_random_u32();
@@ -162,6 +163,7 @@ static void __net_exit net_pre_exit(struct net *net)
 {
 	struct fnat_net *fn = fnat_net(net);
 
+	fnat_ahead_exit(fn);
 	mutex_lock(&fn->cfg);
 	fnat_hook_exit(fn);
 	mutex_unlock(&fn->cfg);
@@ -173,6 +175,7 @@ static void __net_exit net_exit(struct net *net)
 
 	fnat_procfs_exit(fn);
 	fnat_sysctl_exit(fn);
+	fnat_ahead_forget(fn);
 
 	mutex_lock(&fn->cfg);
 	fnat_svc_flush(fn);
@@ -226,9 +229,12 @@ static int __init fnat_init(void)
 	err = fnat_conn_cache_init();
 	if (err)
 		goto destroy_wq;
-	err = register_pernet_subsys(&net_ops);
+	err = fnat_ahead_cache_init();
 	if (err)
 		goto exit_cache;
+	err = register_pernet_subsys(&net_ops);
+	if (err)
+		goto exit_ahead;
 	err = fnat_nl_init();
 	if (err)
 		goto unregister_net;
@@ -236,6 +242,8 @@ static int __init fnat_init(void)
 
 unregister_net:
 	unregister_pernet_subsys(&net_ops);
+exit_ahead:
+	fnat_ahead_cache_exit();
 exit_cache:
 	fnat_conn_cache_exit();
 destroy_wq:
@@ -247,6 +255,7 @@ static void __exit fnat_exit(void)
 {
 	fnat_nl_exit();
 	unregister_pernet_subsys(&net_ops);
+	fnat_ahead_cache_exit();
 	/* Waits for what is yet to be freed under RCU, too. */
 	fnat_conn_cache_exit();
 	destroy_workqueue(fnat_wq);

@@ -65,6 +65,14 @@ bool fnat_pkt_parse(struct fnat_pkt *p, struct fnat_net *fn,
 		    struct sk_buff *skb, const struct nf_hook_state *state);
 
 /*
+ * Reads into @p what tells @skb's connection, at netdev ingress and so before anybody
+ * has checked it, where it lies open: TCP or UDP for an address that may be ours, no
+ * fragment, without IP options. False: nothing is read. Nothing else of @p is.
+ */
+bool fnat_pkt_glimpse(struct fnat_pkt *p, struct fnat_net *fn,
+		      const struct sk_buff *skb);
+
+/*
  * Whether @skb, an IPv6 packet, is a fragment of one. What its extension
  * headers hide is none.
  */

@@ -46,6 +46,7 @@ static const char * const event_names[FNAT_EV_MAX] = {
 	[FNAT_EV_REASSEMBLED]	= "reassembled",
 	[FNAT_EV_ICMP_ERROR]	= "icmp_translated",
 	[FNAT_EV_ECHO]		= "vip_echo",
+	[FNAT_EV_AHEAD]		= "looked_ahead",
 	[FNAT_EV_SYNPROXY_SYN]	= "synproxy_syn_cnt",
 	[FNAT_EV_SYNPROXY_ACK]	= "synproxy_ok_ack",
 	[FNAT_EV_SYNPROXY_NO_DEST] = "synproxy_no_dest",

@@ -59,6 +59,7 @@ enum fnat_event {
 	FNAT_EV_REASSEMBLED,	/* packets that came in fragments */
 	FNAT_EV_ICMP_ERROR,	/* translated, about packets of connections */
 	FNAT_EV_ECHO,		/* echo to a VIP, answered */
+	FNAT_EV_AHEAD,		/* packets whose memory was asked for before */
 	FNAT_EV_SYNPROXY_SYN,	/* SYNs answered with a cookie */
 	FNAT_EV_SYNPROXY_ACK,	/* cookies that came back */
 	FNAT_EV_SYNPROXY_NO_DEST, /* SYNs refused, for nobody could be dialled */

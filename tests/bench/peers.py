@@ -133,6 +133,12 @@ def ours_setup(local, fair, **params):
     lab.ipvsadm("--set", "900", "120", "3600")
 
 
+def ahead_setup(local, fair):
+    """The same, looking ahead."""
+    ours_setup(local, fair)
+    lab.sh("sysctl", "-qw", "net.ipv4.vs.fullnat_lookahead=1", ns="director")
+
+
 PEERS = {
     "drop": ("dropped at netdev ingress", drop_setup, True),
     "hook-accept": ("an empty PRE_ROUTING hook", lambda local, fair:
@@ -150,6 +156,7 @@ PEERS = {
     "haproxy": ("haproxy, TCP mode", None, True),
     "nginx": ("nginx stream", None, True),
     "ours": ("ours", ours_setup, True),
+    "ours-ahead": ("ours, looking ahead", ahead_setup, True),
     "ours-synproxy": ("ours, SYN proxy", None, True),
 }
 

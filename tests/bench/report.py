@@ -148,7 +148,7 @@ def lines(axes, found, picture):
 
 def colour(column):
     """Each column has its own in every plot; variants are paler, ours stands out."""
-    name = column.removesuffix("-defaults").removesuffix("-synproxy")
+    name = column.removesuffix("-defaults").removesuffix("-synproxy").removesuffix("-ahead")
     shade = COLOURS.get(name, "#7f7f7f")
     return shade if name == column else shade + "70"
 

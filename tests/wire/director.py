@@ -7,7 +7,7 @@ cases take in all. It has cases of its own.
 
 import contextlib
 import functools
-import pathlib
+import os
 import socket
 
 from abi import (COOKIE_KEY, DEL_DEST, DEL_KEY, DEL_LADDR, DEL_SERVICE, DEST, FLUSH, FULLNAT,
@@ -18,6 +18,9 @@ from addresses import IP4, IP6, PORT
 from lib import lab
 from lib.netlink import Family, attr, attrs, be16, ip, nest, number, u32
 from lib.packet import TCP
+
+# Whether all directors look ahead, which must make no difference.
+LOOKAHEAD = os.environ.get("FNAT_LOOKAHEAD")
 
 EDITS = {"-a": NEW_DEST, "-e": SET_DEST, "-d": DEL_DEST}
 EDIT_OPTIONS = {"-w": "weight", "-x": "upper", "-y": "lower"}
@@ -77,7 +80,9 @@ class Director:
 
         Servers of the SYN proxy are left alone unless PROBE says otherwise.
         """
-        pathlib.Path("/proc/sys/net/ipv4/vs/synproxy_probe").write_text(str(probe))
+        lab.write("/proc/sys/net/ipv4/vs/synproxy_probe", probe)
+        if LOOKAHEAD:
+            lab.write("/proc/sys/net/ipv4/vs/fullnat_lookahead", 1)
         servers = self.plan.servers[:1] if servers is None else servers
         lips = self.plan.lips[:1] if lips is None else lips
         which = named(proto, vip or self.plan.vip, port, mark)

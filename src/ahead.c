@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/netdevice.h>
+#include <linux/netfilter.h>
+#include <linux/percpu.h>
+#include <linux/slab.h>
+
+#include "ahead.h"
+#include "conn.h"
+#include "pkt.h"
+
+DEFINE_STATIC_KEY_FALSE(fnat_ahead_on);
+
+/* Packets that may lie between netdev ingress and PRE_ROUTING: those of one poll. */
+#define SEEN	64
+
+/* How many packets before its turn a connection is asked for. */
+#define DEPTH	3
+
+struct seen {
+	/* To be compared only: there may be another packet there by now. */
+	const struct sk_buff	*skb;
+	struct fnat_net		*fn;		/* NULL: its table may be gone */
+	struct fnat_bucket	*bucket;
+};
+
+/* A CPU's; indices count on, modulo SEEN. */
+struct sight {
+	struct seen	seen[SEEN];
+	u32		put;		/* the next that is seen */
+	u32		taken;		/* the next that comes to PRE_ROUTING */
+	u32		asked;		/* the next whose connection is to be asked for */
+};
+
+static struct sight __percpu *sights;
+
+int fnat_ahead_cache_init(void)
+{
+	sights = alloc_percpu(struct sight);
+	return sights ? 0 : -ENOMEM;
+}
+
+void fnat_ahead_cache_exit(void)
+{
+	free_percpu(sights);
+}
+
+/* ---------------------------------------------------------------- packets */
+
+static unsigned int look(void *priv, struct sk_buff *skb,
+			 const struct nf_hook_state *state)
+{
+	struct fnat_pkt p __uninitialized;
+	struct fnat_net *fn = priv;
+	struct sight *sight;
+	struct seen *s;
+
+	/* Pairs with fnat_conn_tab_init(). */
+	if (!smp_load_acquire(&fn->conn_tab) ||
+	    !fnat_pkt_glimpse(&p, fn, skb))
+		return NF_ACCEPT;
+	sight = this_cpu_ptr(sights);
+	s = &sight->seen[sight->put % SEEN];
+	s->skb = skb;
+	s->bucket = fnat_conn_bucket(&p);
+	WRITE_ONCE(s->fn, fn);
+	prefetch(s->bucket);
+	/* Some are seen and never come: dropped, or passed on by others. */
+	if (++sight->put - sight->taken > SEEN)
+		sight->taken = sight->put - SEEN;
+	return NF_ACCEPT;
+}
+
+/* Those next in turn: their buckets should have come by now. */
+static void ask(struct sight *sight)
+{
+	const struct seen *s;
+
+	if ((s32)(sight->asked - sight->taken) < 0)
+		sight->asked = sight->taken;
+	while (sight->asked != sight->put &&
+	       sight->asked - sight->taken < DEPTH) {
+		s = &sight->seen[sight->asked++ % SEEN];
+		if (READ_ONCE(s->fn))
+			fnat_conn_prefetch(s->bucket);
+	}
+}
+
+struct fnat_bucket *__fnat_ahead_take(const struct fnat_pkt *p)
+{
+	struct sight *sight = this_cpu_ptr(sights);
+	const struct seen *s;
+	u32 i;
+
+	for (i = sight->taken; i != sight->put; i++) {
+		s = &sight->seen[i % SEEN];
+		if (s->skb != p->skb)
+			continue;
+		sight->taken = i + 1;
+		ask(sight);
+		if (READ_ONCE(s->fn) != p->fn)
+			return NULL;
+		fnat_count(p->fn, FNAT_EV_AHEAD);
+		return s->bucket;
+	}
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- devices */
+
+/* On a device; unseen packets only cost time, so it may be missing. */
+struct eye {
+	struct list_head	node;
+	struct nf_hook_ops	ops;
+	struct rcu_head		rcu;
+};
+
+static void open_eye(struct fnat_net *fn, struct net_device *dev)
+{
+	struct eye *eye = kzalloc(sizeof(*eye), GFP_KERNEL);
+
+	if (!eye)
+		return;
+	eye->ops = (struct nf_hook_ops){
+		.hook		= look,
+		.dev		= dev,
+		.priv		= fn,
+		.pf		= NFPROTO_NETDEV,
+		.hooknum	= NF_NETDEV_INGRESS,
+		.priority	= INT_MAX,	/* what others drop is not seen */
+	};
+	if (nf_register_net_hook(fn->net, &eye->ops))
+		kfree(eye);
+	else
+		list_add(&eye->node, &fn->ahead.eyes);
+}
+
+static void close_eye(struct fnat_net *fn, const struct net_device *dev)
+{
+	struct eye *eye, *next;
+
+	list_for_each_entry_safe(eye, next, &fn->ahead.eyes, node) {
+		if (eye->ops.dev != dev)
+			continue;
+		nf_unregister_net_hook(fn->net, &eye->ops);
+		list_del(&eye->node);
+		kfree_rcu(eye, rcu);
+	}
+}
+
+/* Under RTNL; also of devices that there are already, when it begins and ends. */
+static int device(struct notifier_block *nb, unsigned long event, void *info)
+{
+	struct fnat_net *fn = container_of(nb, struct fnat_net, ahead.nb);
+	struct net_device *dev = netdev_notifier_info_to_dev(info);
+
+	if (event == NETDEV_REGISTER && !(dev->flags & IFF_LOOPBACK))
+		open_eye(fn, dev);
+	else if (event == NETDEV_UNREGISTER)
+		close_eye(fn, dev);
+	return NOTIFY_DONE;
+}
+
+static void turn(struct fnat_net *fn, bool on)
+{
+	struct fnat_ahead *ahead = &fn->ahead;
+
+	mutex_lock(&ahead->lock);
+	if (on && !ahead->on && !ahead->over &&
+	    !register_netdevice_notifier_net(fn->net, &ahead->nb)) {
+		static_branch_inc(&fnat_ahead_on);
+		ahead->on = true;
+		ahead->was_on = true;
+	} else if (!on && ahead->on) {
+		static_branch_dec(&fnat_ahead_on);
+		unregister_netdevice_notifier_net(fn->net, &ahead->nb);
+		ahead->on = false;
+	}
+	mutex_unlock(&ahead->lock);
+}
+
+void fnat_ahead_init(struct fnat_net *fn)
+{
+	mutex_init(&fn->ahead.lock);
+	INIT_LIST_HEAD(&fn->ahead.eyes);
+	fn->ahead.nb.notifier_call = device;
+}
+
+void fnat_ahead_set(struct fnat_net *fn)
+{
+	turn(fn, READ_ONCE(fn->tune.lookahead));
+}
+
+void fnat_ahead_exit(struct fnat_net *fn)
+{
+	mutex_lock(&fn->ahead.lock);
+	fn->ahead.over = true;
+	mutex_unlock(&fn->ahead.lock);
+	turn(fn, false);
+}
+
+void fnat_ahead_forget(struct fnat_net *fn)
+{
+	int cpu, i;
+
+	if (!fn->ahead.was_on)
+		return;
+	for_each_possible_cpu(cpu)
+		for (i = 0; i < SEEN; i++) {
+			struct seen *s = &per_cpu_ptr(sights, cpu)->seen[i];
+
+			/* If it becomes another's just now, time is lost. */
+			if (READ_ONCE(s->fn) == fn)
+				WRITE_ONCE(s->fn, NULL);
+		}
+	synchronize_rcu();
+}
