@@ -14,7 +14,7 @@ DEFINE_STATIC_KEY_FALSE(fnat_ahead_on);
 #define SEEN	64
 
 /* How many packets before its turn a connection is asked for. */
-#define DEPTH	3
+#define DEPTH	4
 
 struct seen {
 	/* To be compared only: there may be another packet there by now. */
