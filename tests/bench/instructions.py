@@ -202,19 +202,20 @@ def table():
     for proto in ("udp", "tcp"):
         for flows in (1, 512):
             for way, words in WAYS.items():
-                columns = ("forward", *NATS)
+                columns = ("forward", *NATS, "ours-ahead")
                 if (proto, flows, way) == ("udp", 1, "c2s"):
                     columns = ("hook-drop", *columns)
                 rows[f"{proto}-{way}-{flows}"] = Row(
                     f"established {proto.upper()}, {words}, {flows} flow{'s' * (flows > 1)}",
                     columns, established(proto, flows, way))
-    rows["foreign"] = Row("a packet of no concern", ("hook-accept", "forward", *NATS), foreign)
+    rows["foreign"] = Row("a packet of no concern", ("hook-accept", "forward", *NATS, "ours-ahead"),
+                          foreign)
     rows["gso"] = Row("a 64 KiB super-packet", ("forward", *NATS), super_packet)
     rows["connection"] = Row("a whole short TCP connection, 8 packets", NATS, connection,
                              "connection")
     rows["synack"] = Row("SYN, answered by SYN proxy", ("synproxy", "ours"), syn_proxy("open"))
     rows["badack"] = Row("ACK with a bad cookie", ("synproxy", "ours"), syn_proxy("badack"))
-    rows["first"] = Row("first packet, 20,000 UDP connections on one LIP", NATS, first)
+    rows["first"] = Row("first packet, 20,000 UDP connections on one LIP", (*NATS, "ours-ahead"), first)
     for level in LEVELS:
         rows[f"first-{level}"] = Row(
             f"first packet, {level} % of the LIP's ports taken",
