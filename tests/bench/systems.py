@@ -8,8 +8,6 @@ import json
 import pathlib
 import re
 
-from pyroute2 import NFCTSocket
-
 import director
 import peers
 from instructions import Row
@@ -21,11 +19,8 @@ kernel, whose one CPU has a clock that counts instructions, as in the first lens
 instructions of all of them together, clients and servers included, whatever else the host does
 meanwhile: a figure compares work, and says nothing of caches, nor of CPUs that wait for each other.
 wrk with 50 connections and Connection: close; iperf3 with four, to one server, with TSO and GRO.
-The systems take turns: a machine is booted for each round, in which each is set up and measured
-once, another one first each time. A figure is the median of the rounds; if there were more than
-one, in brackets are the least and the most."""
+A machine is booted for each system, so that none inherits anything of another."""
 UNIT = "what each row says"
-ROUNDS = 3                      # machines that are booted in turn, each for all columns
 COLUMNS = ("flowtable", "nft", "ipvs-snat", "haproxy", "nginx", "ours", "ours-synproxy")
 SECONDS = 1
 PICTURES = (
@@ -111,22 +106,6 @@ def set_up(name):
         lab.sh(*start, path, ns="director")
 
 
-def clean():
-    """The director is as if nobody had been set up in it; VIP:80 is free."""
-    proxy = pathlib.Path("/tmp/lb.pid")
-    if proxy.exists():
-        lab.sh(f"kill {' '.join(proxy.read_text().split())}")
-        lab.wait_until("the proxy is gone", lambda: not lab.out(
-            "ss", "-Hltn", "sport", "=", ":80", ns="director"), 30)
-        proxy.unlink(missing_ok=True)
-    lab.sh("nft", "flush", "ruleset", ns="director")
-    peers.clear()
-    if pathlib.Path("/sys/module/nf_conntrack").exists():
-        director.modprobe("nf_conntrack_netlink")
-        with lab.inside("director"), NFCTSocket() as conntrack:
-            conntrack.flush()
-
-
 def network():
     """The network, its servers running."""
     lab.sh(E2E / "topo.sh", "up")
@@ -169,7 +148,6 @@ def run(rows, columns, tell):
     known = table()
     network()
     for column in columns:
-        clean()
         set_up(column)
         for key in rows:
             try:
@@ -182,9 +160,8 @@ def run(rows, columns, tell):
 
 
 def machines(columns):
-    """The columns of each machine, in turn: another is the first in every round."""
-    turns = (i % len(columns) for i in range(ROUNDS))
-    return [[*columns[i:], *columns[:i]] for i in turns]
+    """The columns of each machine: one each."""
+    return [[c] for c in columns]
 
 
 def machine(share, job):
