@@ -89,7 +89,13 @@ def test_large_datagram_without_gso_does_not_fit(world):
 
 
 def with_gro(world, address, *features):
-    """One more device, with ADDRESS, that merges segments as drivers do, with FEATURES."""
+    """One more device, with ADDRESS, that merges segments as drivers do, with FEATURES.
+
+    Of a frame that it merges into another, tun (up to 6.12 at the least) keeps a reference to
+    its socket for ever: it does not call skb_prepare_for_gro(). kmemleak would say so.
+    """
+    if lab.SLOW > 1:
+        pytest.skip("a tap that merges leaks its socket, and leaks are looked for here")
     device = world.tap("tapg", tap.IFF_NAPI)
     ip(f"link set tapg address {address} up")
     lab.sh("ethtool", "-K", "tapg", "gro", "on", *(word for f in features for word in (f, "on")))
