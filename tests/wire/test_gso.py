@@ -91,7 +91,7 @@ def test_large_datagram_without_gso_does_not_fit(world):
 def with_gro(world, address, *features):
     """One more device, with ADDRESS, that merges segments as drivers do, with FEATURES.
 
-    Of a frame that it merges into another, tun (up to 6.12 at the least) keeps a reference to
+    Of a frame that is merged into another, tun (that of 6.1) keeps a reference to
     its socket for ever: it does not call skb_prepare_for_gro(). kmemleak would say so.
     """
     if lab.SLOW > 1:
