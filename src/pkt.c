@@ -301,44 +301,36 @@ bool fnat_pkt_source_forged(const struct fnat_pkt *p)
 	}
 }
 
-static bool glimpse4(struct fnat_pkt *p, const struct sk_buff *skb)
+static bool lies_open4(const struct fnat_net *fn, const struct sk_buff *skb)
 {
 	const struct iphdr *iph = (void *)skb->data;
 
-	if (skb_headlen(skb) < sizeof(*iph) + sizeof(p->ports) ||
-	    *(const u8 *)iph != 0x45 || ip_is_fragment(iph) ||
-	    !fnat_addrset_maybe4(&p->fn->addrs, iph->daddr))
-		return false;
-	p->af = AF_INET;
-	p->saddr.ip = iph->saddr;
-	p->daddr.ip = iph->daddr;
-	p->proto = iph->protocol;
-	p->ports = *(__be32 *)(iph + 1);
-	return true;
+	return skb_headlen(skb) >= sizeof(*iph) + sizeof(__be32) &&
+	       *(const u8 *)iph == 0x45 && !ip_is_fragment(iph) &&
+	       fnat_addrset_maybe4(&fn->addrs, iph->daddr);
 }
 
-static bool glimpse6(struct fnat_pkt *p, const struct sk_buff *skb)
+static bool lies_open6(const struct fnat_net *fn, const struct sk_buff *skb)
 {
 	const struct ipv6hdr *ip6h = (void *)skb->data;
 
-	if (skb_headlen(skb) < sizeof(*ip6h) + sizeof(p->ports) ||
-	    !fnat_addrset_maybe6(&p->fn->addrs, &ip6h->daddr))
-		return false;
-	p->af = AF_INET6;
-	p->saddr.in6 = ip6h->saddr;
-	p->daddr.in6 = ip6h->daddr;
-	p->proto = ip6h->nexthdr;
-	p->ports = *(__be32 *)(ip6h + 1);
-	return true;
+	return skb_headlen(skb) >= sizeof(*ip6h) + sizeof(__be32) &&
+	       (ip6h->nexthdr == NEXTHDR_TCP || ip6h->nexthdr == NEXTHDR_UDP) &&
+	       fnat_addrset_maybe6(&fn->addrs, &ip6h->daddr);
 }
 
 bool fnat_pkt_glimpse(struct fnat_pkt *p, struct fnat_net *fn,
-		      const struct sk_buff *skb)
+		      struct sk_buff *skb)
 {
+	p->skb = skb;
 	p->fn = fn;
-	if (skb->protocol == htons(ETH_P_IP) ? !glimpse4(p, skb) :
-	    skb->protocol != htons(ETH_P_IPV6) || !glimpse6(p, skb))
+	p->nhoff = 0;
+	if (skb->protocol == htons(ETH_P_IP) ?
+	    !lies_open4(fn, skb) || !parse_ip4(p) :
+	    skb->protocol != htons(ETH_P_IPV6) || !lies_open6(fn, skb) ||
+	    !parse_ip6(p))
 		return false;
-	p->l3mdev = l3mdev_master_ifindex_rcu(skb->dev);
+	p->l3mdev = vrf_of(skb->dev);
+	p->ports = *(__be32 *)(skb->data + p->thoff);
 	return p->proto == IPPROTO_TCP || p->proto == IPPROTO_UDP;
 }

@@ -70,7 +70,7 @@ bool fnat_pkt_parse(struct fnat_pkt *p, struct fnat_net *fn,
  * fragment, without IP options. False: nothing is read. Nothing else of @p is.
  */
 bool fnat_pkt_glimpse(struct fnat_pkt *p, struct fnat_net *fn,
-		      const struct sk_buff *skb);
+		      struct sk_buff *skb);
 
 /*
  * Whether @skb, an IPv6 packet, is a fragment of one. What its extension

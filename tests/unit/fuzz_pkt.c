@@ -39,14 +39,37 @@ static void judge_whole(struct fnat_pkt *p)
 	}
 }
 
-/* What ip_rcv() and ipv6_rcv() let through. */
-static bool received(const u8 *data, size_t len, u8 pf)
+/* At netdev ingress nobody has looked at @skb yet, of which any part is in line. */
+static void glimpse(struct fnat_net *fn, struct sk_buff *skb)
 {
-	const struct iphdr *iph = (const void *)data;
+	struct fnat_pkt p;
+
+	if (!fnat_pkt_glimpse(&p, fn, skb))
+		return;
+	MUST(p.thoff == (p.af == AF_INET6 ? 40 : 20));
+	MUST(p.thoff + sizeof(p.ports) <= skb->pulled);
+	MUST(p.proto == IPPROTO_TCP || p.proto == IPPROTO_UDP);
+}
+
+/* What ip_rcv() and ipv6_rcv() let through: they pull its header in. */
+static bool received(struct sk_buff *skb, u8 pf)
+{
+	const struct iphdr *iph = (const void *)skb->data;
 
 	if (pf == NFPROTO_IPV6)
-		return len >= sizeof(struct ipv6hdr);
-	return len >= sizeof(*iph) && iph->ihl >= 5 && iph->ihl * 4u <= len;
+		return pskb_may_pull(skb, sizeof(struct ipv6hdr));
+	return pskb_may_pull(skb, sizeof(*iph)) && iph->ihl >= 5 &&
+	       pskb_may_pull(skb, iph->ihl * 4u);
+}
+
+static void read_whole(struct fnat_net *fn, struct sk_buff *skb,
+		       const struct nf_hook_state *state)
+{
+	struct fnat_pkt p;
+
+	if ((state->pf == NFPROTO_IPV4 || !fnat_pkt_is_fragment6(skb)) &&
+	    fnat_pkt_parse(&p, fn, skb, state))
+		judge_whole(&p);
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
@@ -54,24 +77,21 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	static const struct net_device dev;
 	struct nf_hook_state state = { .in = &dev };
-	struct sk_buff skb = {};
+	struct sk_buff skb = { .dev = &dev };
 	struct fnat_net fn = {};
-	struct fnat_pkt p;
 
 	if (!size)
 		return 0;
 	skb.len = size - 1;
 	state.pf = data[skb.len] & 1 ? NFPROTO_IPV6 : NFPROTO_IPV4;
-	if (!received(data, skb.len, state.pf))
-		return 0;
+	skb.protocol = htons(data[skb.len] & 1 ? ETH_P_IPV6 : ETH_P_IP);
 	skb.data = malloc(skb.len);
 	memcpy(skb.data, data, skb.len);
 	ASAN_POISON_MEMORY_REGION(skb.data, skb.len);
-	skb_pull_in(&skb, state.pf == NFPROTO_IPV6 ? sizeof(struct ipv6hdr) :
-						    ((data[0] & 15) * 4u));
-	if ((state.pf == NFPROTO_IPV4 || !fnat_pkt_is_fragment6(&skb)) &&
-	    fnat_pkt_parse(&p, &fn, &skb, &state))
-		judge_whole(&p);
+	skb_pull_in(&skb, min_t(unsigned int, data[skb.len] / 2, skb.len));
+	glimpse(&fn, &skb);
+	if (received(&skb, state.pf))
+		read_whole(&fn, &skb, &state);
 	ASAN_UNPOISON_MEMORY_REGION(skb.data, skb.len);
 	free(skb.data);
 	return 0;

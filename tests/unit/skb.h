@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <linux/icmp.h>
+#include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
@@ -32,9 +33,12 @@
 
 #define PACKET_HOST		0
 #define IP_OFFSET		0x1fff
+#define IP_MF			0x2000
 #define IP6_OFFSET		0xfff8
 #define IP6_MF			1
 #define NEXTHDR_HOP		0
+#define NEXTHDR_TCP		6
+#define NEXTHDR_UDP		17
 #define NEXTHDR_ROUTING		43
 #define NEXTHDR_FRAGMENT	44
 #define NEXTHDR_AUTH		51
@@ -70,7 +74,14 @@ struct sk_buff {
 	unsigned int	len;
 	unsigned int	pulled;
 	u8		pkt_type;
+	__be16		protocol;
+	const struct net_device *dev;
 };
+
+static inline unsigned int skb_headlen(const struct sk_buff *skb)
+{
+	return skb->pulled;
+}
 
 /* Bytes that were not asked for are poisoned until they are. */
 void skb_pull_in(struct sk_buff *skb, unsigned int len);
@@ -106,6 +117,11 @@ static inline struct iphdr *ip_hdr(const struct sk_buff *skb)
 	return (struct iphdr *)skb->data;
 }
 
+static inline bool ip_is_fragment(const struct iphdr *iph)
+{
+	return iph->frag_off & htons(IP_MF | IP_OFFSET);
+}
+
 static inline struct ipv6hdr *ipv6_hdr(const struct sk_buff *skb)
 {
 	return (struct ipv6hdr *)skb->data;
@@ -133,6 +149,8 @@ static inline u16 get_unaligned_be16(const void *p)
 #define fnat_addr_unusable(af, addr)			false
 #define fnat_addr_loopback(af, addr)			false
 #define fnat_addrset_has_any(set, af, addr)		false
+#define fnat_addrset_maybe4(set, addr)			true
+#define fnat_addrset_maybe6(set, addr)			true
 #define fnat_addr_is_local(net, af, addr)		false
 #define inet_addr_type_dev_table(net, dev, addr)	RTN_UNICAST
 
