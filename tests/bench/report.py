@@ -35,8 +35,7 @@ def shown(cell):
         return ""
     if cell["value"] is None:
         return cell["note"]
-    spread = f" ({cell['low']:,.0f} to {cell['high']:,.0f})" if "low" in cell else ""
-    return f"{cell['value']:,.0f}{spread}"
+    return f"{cell['value']:,.0f}"
 
 
 def text(found):
@@ -102,12 +101,6 @@ def value(found, row, column):
     return cell and cell["value"]
 
 
-def spread(found, row, column):
-    """How far the rounds of a figure went below it, and above."""
-    cell = found["rows"][row]["cells"].get(column) or {}
-    return tuple(abs(cell[end] - cell["value"]) if end in cell else 0 for end in ("low", "high"))
-
-
 def drawn(found, picture):
     """The columns that have a figure in this picture."""
     return [c for c in ordered(found) if c not in picture.get("without", ())
@@ -119,13 +112,10 @@ def bars(axes, found, picture):
     columns = drawn(found, picture)
     wide = 0.8 / len(columns)
     for i, column in enumerate(columns):
-        got = [(y + i * wide, value(found, row, column), spread(found, row, column))
-               for y, row in enumerate(picture["rows"])]
-        got = [(y, v, s) for y, v, s in got if v is not None]
-        axes.barh([y for y, _, _ in got], [v for _, v, _ in got], wide * 0.9,
-                  color=colour(column), label=found["columns"][column]["title"],
-                  xerr=list(zip(*(s for _, _, s in got))) if any(any(s) for _, _, s in got)
-                  else None, ecolor="#00000080")
+        got = [(y + i * wide, value(found, row, column)) for y, row in enumerate(picture["rows"])]
+        got = [(y, v) for y, v in got if v is not None]
+        axes.barh([y for y, _ in got], [v for _, v in got], wide * 0.9, color=colour(column),
+                  label=found["columns"][column]["title"])
     axes.set_yticks([y + 0.4 - wide / 2 for y in range(len(picture["rows"]))],
                     [found["rows"][row]["title"] for row in picture["rows"]])
     axes.invert_yaxis()
