@@ -160,12 +160,12 @@ static int device(struct notifier_block *nb, unsigned long event, void *info)
 	return NOTIFY_DONE;
 }
 
+/* Caller holds fn->ahead.lock. */
 static void turn(struct fnat_net *fn, bool on)
 {
 	struct fnat_ahead *ahead = &fn->ahead;
 
-	mutex_lock(&ahead->lock);
-	if (on && !ahead->on && !ahead->over &&
+	if (on && !ahead->on &&
 	    !register_netdevice_notifier_net(fn->net, &ahead->nb)) {
 		static_branch_inc(&fnat_ahead_on);
 		ahead->on = true;
@@ -175,7 +175,6 @@ static void turn(struct fnat_net *fn, bool on)
 		unregister_netdevice_notifier_net(fn->net, &ahead->nb);
 		ahead->on = false;
 	}
-	mutex_unlock(&ahead->lock);
 }
 
 void fnat_ahead_init(struct fnat_net *fn)
@@ -187,15 +186,17 @@ void fnat_ahead_init(struct fnat_net *fn)
 
 void fnat_ahead_set(struct fnat_net *fn)
 {
-	turn(fn, READ_ONCE(fn->tune.lookahead));
+	mutex_lock(&fn->ahead.lock);
+	turn(fn, READ_ONCE(fn->tune.lookahead) && !fn->ahead.over);
+	mutex_unlock(&fn->ahead.lock);
 }
 
 void fnat_ahead_exit(struct fnat_net *fn)
 {
 	mutex_lock(&fn->ahead.lock);
 	fn->ahead.over = true;
-	mutex_unlock(&fn->ahead.lock);
 	turn(fn, false);
+	mutex_unlock(&fn->ahead.lock);
 }
 
 void fnat_ahead_forget(struct fnat_net *fn)

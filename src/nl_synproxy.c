@@ -2,6 +2,7 @@
 #include <linux/in.h>
 
 #include "nl.h"
+#include "offer.h"
 
 /* ------------------------------------------------------------ in requests */
 
@@ -18,9 +19,9 @@ static bool may_be(int what, u32 v)
 {
 	switch (what) {
 	case FNAT_SYNPROXY_OFFER_ATTR_MSS:
-		return v >= 216 && v <= 65535;
+		return v >= FNAT_OFFER_MSS_MIN && v <= FNAT_OFFER_MSS_MAX;
 	case FNAT_SYNPROXY_OFFER_ATTR_TTL:
-		return v >= 1 && v <= 255;
+		return v >= FNAT_OFFER_TTL_MIN && v <= FNAT_OFFER_TTL_MAX;
 	default:
 		return v <= 1;
 	}

@@ -19,6 +19,12 @@ struct fnat_dest;
  */
 #define FNAT_OFFER_SCALE	7
 
+/* What sysctls, and services of their own, may say. */
+#define FNAT_OFFER_MSS_MIN	216	/* as IPv4 sends whole, less headers: cookie.c */
+#define FNAT_OFFER_MSS_MAX	65535
+#define FNAT_OFFER_TTL_MIN	1
+#define FNAT_OFFER_TTL_MAX	255
+
 /*
  * Reckons anew what @svc offers, after a change of its dests, of its options or of
  * a sysctl. Says false, for fnat_svc_each(). RCU or fn->cfg.

@@ -21,11 +21,9 @@ def ahead(world):
 
 def begun(world, proto, sport=40000):
     """A flow whose server has answered."""
-    flow = world.flow(proto, sport)
-    if proto == TCP:
-        return flow.establish()
-    flow.up(payload=b"question")
-    flow.down(payload=b"answer")
+    flow = world.flow(proto, sport).open()
+    if proto == UDP:
+        flow.down(payload=b"answer")
     return flow
 
 

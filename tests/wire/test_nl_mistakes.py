@@ -7,7 +7,8 @@ import pytest
 
 from abi import (DEL_DAEMON, DEL_DEST, DEL_LADDR, DEL_SERVICE, GET_LADDR, GET_SERVICE, KEY,
                  LADDR, MSS, NEW_DAEMON, NEW_DEST, NEW_LADDR, NEW_SERVICE, OPTIONS, SACK,
-                 SET_CONFIG, ROUTE, SET_DEST, SET_SERVICE, TIMESTAMP, TTL, TUNNEL, WSCALE, dest, key, laddr, service, strict)
+                 SET_CONFIG, ROUTE, SET_DEST, SET_SERVICE, TIMESTAMP, TTL, TUNNEL, WSCALE, dest,
+                 key, laddr, service, strict)
 from lib.netlink import ACK, DUMP, NESTED, Refused, attr, be16, ip, string, u16, u32
 from world import LIPS, SERVERS, VIP, World
 
