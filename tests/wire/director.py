@@ -165,6 +165,14 @@ class Director:
     def conns(self):
         return lab.conns(ns=None)
 
+    def wait_gone(self, seconds=20, every=0.5):
+        """Until there is no connection; fails with some of those that are left."""
+        try:
+            lab.wait_until("all connections have gone", lambda: not self.conns(), seconds, every)
+        except AssertionError as late:
+            left = self.conns()
+            raise AssertionError(f"{late}, {len(left)} are left: {left[:3]}") from None
+
     def stats(self):
         """Of the first service: connections, packets and bytes in and out."""
         found = attrs(self.services()[0][12])

@@ -256,7 +256,7 @@ def test_one_packet(world):
         again = world.masq(UDP)
         again.up(payload=b"again")
         again.down(payload=b"of course")
-    lab.wait_until("all are gone", lambda: not world.conns(), 20)
+    world.wait_gone()
     assert world.active() == dict.fromkeys(world.plan.servers[:2], (0, 0))
 
 

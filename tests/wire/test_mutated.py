@@ -192,7 +192,8 @@ def test_mutated_handshakes(world, capfd):
     rng = random.Random(SEED)
     world.service(synproxy=1)
     world.timeouts(tcp=2, fin=1)
-    for name in ("close", "closewait", "lastack", "timewait"):
+    # A mutant of a server may begin its connection anew, and so leave it half open.
+    for name in ("synrecv", "close", "closewait", "lastack", "timewait"):
         sysctl(f"net.ipv4.vs.timeout_{name}", 1)
     sysctl("net.ipv4.vs.synproxy_syn_retry", 1)
     gambler = Gambler(world, rng)
@@ -205,7 +206,7 @@ def test_mutated_handshakes(world, capfd):
     lab.figure(f"mutated handshakes: {HANDSHAKES}, {gambler.sent} packets, of seed {SEED};"
                f" counted: {counted}")
     assert counted["synproxy_ok_ack"] > HANDSHAKES / 20, "next to none got through: the mutants are too wild"
-    lab.wait_until("all connections have gone", lambda: not world.conns(), 30, 0.5)
+    world.wait_gone(30)
     assert sum(sum(row[1:]) for row in world.lips().values()) == 0
     forget_mutants(world)
     Guarded(world, TCP, 999).handshake().up("PA", b"as ever")

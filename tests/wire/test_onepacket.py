@@ -46,7 +46,7 @@ def test_answer_in_parts(questions):
     flow = ask(questions)
     for part in (b"one", b"two", b"three"):
         flow.down(payload=part)
-    lab.wait_until("it is gone", lambda: not questions.conns(), 10)
+    questions.wait_gone(10)
     questions.s.send(flow.from_server(payload=b"late"))
     questions.c.silent()
 
@@ -56,7 +56,7 @@ def test_unanswered_question_expires(questions):
     sysctl("net.ipv4.vs.timeout_onepacket", 2)
     ask(questions)
     assert [c["state"] for c in questions.conns()] == ["UDP"]
-    lab.wait_until("it is gone", lambda: not questions.conns(), 10)
+    questions.wait_gone(10)
 
 
 def test_each_is_listed_and_counted(questions):

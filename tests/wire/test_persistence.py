@@ -73,7 +73,7 @@ def test_template_expires_after_the_last_connection(world):
                    max(templates(world).values()) > 30, 10)
     flow.up("RA")
     world.edit_service(persistent=1)
-    lab.wait_until("connection and template are gone", lambda: not world.conns(), 90, 1)
+    world.wait_gone(90)
     [found] = [attrs(r[2]) for _, r in world.netlink().dump(GET_DEST, key())
                if attrs(r[2])[1] == ip(flow.rs)]
     assert [number(found[n]) for n in (7, 8, 9)] == [0, 0, 0]
@@ -88,7 +88,7 @@ def test_new_client_after_expiry_is_scheduled_afresh(world):
     flow = world.tcp()
     flow.up("S")
     flow.down("RA")
-    lab.wait_until("all is gone", lambda: not world.conns(), 90, 0.5)
+    world.wait_gone(90)
     assert serves(world, "192.0.2.2", 41000) != flow.rs
 
 
