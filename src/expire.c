@@ -27,7 +27,7 @@ struct fnat_wheel {
 	struct hlist_head	slot[SLOTS];
 };
 
-/* A template whose connections are up is looked at so often. */
+/* When its time is up, one whose connections are not over stays so much longer. */
 #define TEMPLATE_AGAIN	60
 
 static u32 template_timeout(const struct fnat_dest *dest)
@@ -58,8 +58,9 @@ u32 fnat_conn_left(const struct fnat_net *fn, const struct fnat_conn *c)
 {
 	s32 left = READ_ONCE(c->stamp) + fnat_conn_timeout(fn, c) - fnat_now();
 
-	if (c->flags & FNAT_CONN_TEMPLATE && refcount_read(&c->children) > 1)
-		return max(left, TEMPLATE_AGAIN);
+	if (left <= 0 && c->flags & FNAT_CONN_TEMPLATE &&
+	    refcount_read(&c->children) > 1)
+		return TEMPLATE_AGAIN;
 	return max(left, 0);
 }
 

@@ -88,7 +88,7 @@ def test_new_client_after_expiry_is_scheduled_afresh(world):
     flow = world.tcp()
     flow.up("S")
     flow.down("RA")
-    world.wait_gone(90)
+    world.wait_gone(10)
     assert serves(world, "192.0.2.2", 41000) != flow.rs
 
 
