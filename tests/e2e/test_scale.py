@@ -17,7 +17,7 @@ import pytest
 from e2e.conftest import LIPS, RS1, VIP
 from lib import lab
 
-SERVICES = int(os.environ.get("FNAT_SCALE", 2000 if lab.SLOW == 1 else 100))
+SERVICES = int(os.environ.get("FNAT_SCALE", 500 if lab.SLOW == 1 else 100))
 SERVERS = 50
 PATIENCE = 60 + SERVICES // 2           # seconds for any one step
 
