@@ -17,6 +17,7 @@
 #include <linux/spinlock.h>
 #include <net/dst.h>
 
+#include "due.h"
 #include "fnat.h"
 #include "tcp_state.h"
 
@@ -353,8 +354,11 @@ struct fnat_dir *fnat_conn_next(const struct fnat_net *fn, u32 b,
 
 int fnat_wheel_init(struct fnat_net *fn);	/* 0 or -ENOMEM */
 
-/* Kills every connection of @fn. No packet may be under way. May sleep. */
+/* Kills every connection of @fn. No packet may be under way, timers may. May sleep. */
 void fnat_wheel_exit(struct fnat_net *fn);
+
+/* After that, and a grace period if there may have been timers. */
+void fnat_wheel_free(struct fnat_net *fn);
 
 /* Puts @c on its wheel; bottom halves off. */
 void fnat_wheel_add(struct fnat_net *fn, struct fnat_conn *c);
@@ -386,7 +390,7 @@ u32 fnat_conn_left(const struct fnat_net *fn, const struct fnat_conn *c);
  */
 static inline s32 fnat_conn_ahead(const struct fnat_conn *c, u32 now)
 {
-	return (s16)(READ_ONCE(c->due) - (u16)now);
+	return fnat_due_ahead(READ_ONCE(c->due), now);
 }
 
 /* A packet came: @c lives on. */

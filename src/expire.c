@@ -15,8 +15,6 @@
 #include "segment.h"
 #include "svc.h"
 
-#define SLOTS	1024	/* seconds ahead; what expires later comes by twice */
-
 struct fnat_wheel {
 	/* Leaf lock. Guards all below and due, due_node of what is on it. */
 	spinlock_t		lock;
@@ -24,7 +22,7 @@ struct fnat_wheel {
 	u32			count;	/* connections on it */
 	struct fnat_net		*fn;
 	struct delayed_work	turn;
-	struct hlist_head	slot[SLOTS];
+	struct hlist_head	slot[FNAT_DUE_SLOTS];
 };
 
 /* When its time is up, one whose connections are not over stays so much longer. */
@@ -64,17 +62,19 @@ u32 fnat_conn_left(const struct fnat_net *fn, const struct fnat_conn *c)
 	return max(left, 0);
 }
 
+static struct hlist_head *slot(struct fnat_wheel *w, u32 second)
+{
+	return &w->slot[second % FNAT_DUE_SLOTS];
+}
+
 /* Puts @c into the slot of its deadline; at the soonest the next one. */
 static void enqueue(struct fnat_wheel *w, struct fnat_conn *c)
 {
-	u32 ahead;
+	u32 ahead = fnat_now() + fnat_conn_left(w->fn, c) - w->now;
 
 	lockdep_assert_held(&w->lock);
-	ahead = fnat_now() + fnat_conn_left(w->fn, c) - w->now;
-	ahead = clamp_t(s32, ahead, 1, SLOTS - 1);
-	/* 0 says that it is on none: that second is the next one. */
-	WRITE_ONCE(c->due, (u16)(w->now + ahead) ?: 1);
-	hlist_add_head(&c->due_node, &w->slot[c->due % SLOTS]);
+	WRITE_ONCE(c->due, fnat_due(w->now, ahead));
+	hlist_add_head(&c->due_node, slot(w, c->due));
 	w->count++;
 }
 
@@ -131,14 +131,12 @@ void fnat_wheel_hurry(struct fnat_net *fn, struct fnat_conn *c)
  */
 static struct fnat_conn *take(struct fnat_wheel *w)
 {
-	struct hlist_head *slot = &w->slot[w->now % SLOTS];
-	struct fnat_conn *c = NULL;
+	struct fnat_conn *c;
 
 	spin_lock_bh(&w->lock);
-	if (!hlist_empty(slot)) {
-		c = hlist_entry(slot->first, struct fnat_conn, due_node);
+	c = hlist_entry_safe(slot(w, w->now)->first, struct fnat_conn, due_node);
+	if (c)
 		dequeue(w, c);
-	}
 	spin_unlock_bh(&w->lock);
 	return c;
 }
@@ -199,7 +197,14 @@ static void look_at(struct fnat_wheel *w, struct fnat_conn *c)
 	}
 }
 
-static void do_second(struct fnat_wheel *w)
+static void kill(struct fnat_wheel *w, struct fnat_conn *c)
+{
+	fnat_conn_kill(w->fn, c);
+}
+
+/* What is due in second w->now, one by one, off the wheel, to @what. */
+static void do_second(struct fnat_wheel *w,
+		      void (*what)(struct fnat_wheel *w, struct fnat_conn *c))
 {
 	struct fnat_conn *c;
 
@@ -208,7 +213,7 @@ static void do_second(struct fnat_wheel *w)
 		rcu_read_lock();
 		c = take(w);
 		if (c)
-			look_at(w, c);
+			what(w, c);
 		rcu_read_unlock();
 	} while (c);
 }
@@ -223,7 +228,7 @@ static void turn(struct work_struct *work)
 		spin_lock_bh(&w->lock);
 		w->now++;
 		spin_unlock_bh(&w->lock);
-		do_second(w);
+		do_second(w, look_at);
 	}
 
 	spin_lock_bh(&w->lock);
@@ -254,19 +259,15 @@ int fnat_wheel_init(struct fnat_net *fn)
 	return 0;
 }
 
+/* What @w still has; timers of dials may be at work on the same. */
 static void kill_all(struct fnat_wheel *w)
 {
 	int i;
 
 	cancel_delayed_work_sync(&w->turn);
-	for (i = 0; i < SLOTS; i++) {
+	for (i = 0; i < FNAT_DUE_SLOTS; i++) {
 		w->now++;
-		while (!hlist_empty(&w->slot[w->now % SLOTS])) {
-			fnat_conn_kill(w->fn,
-				       hlist_entry(w->slot[w->now % SLOTS].first,
-						   struct fnat_conn, due_node));
-			cond_resched();
-		}
+		do_second(w, kill);
 	}
 }
 
@@ -278,6 +279,10 @@ void fnat_wheel_exit(struct fnat_net *fn)
 		return;
 	for (i = 0; i < wheels(); i++)
 		kill_all(&fn->wheel[i]);
+}
+
+void fnat_wheel_free(struct fnat_net *fn)
+{
 	kvfree(fn->wheel);
 	fn->wheel = NULL;
 }

@@ -50,7 +50,7 @@ static struct hlist_head *tab_alloc(unsigned int bits)
 
 static void tabs_free(struct fnat_net *fn)
 {
-	fnat_wheel_exit(fn);
+	fnat_wheel_free(fn);
 	fnat_conn_tab_exit(fn);
 	fnat_addrset_exit(&fn->masqs);
 	fnat_addrset_exit(&fn->addrs);

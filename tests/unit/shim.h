@@ -18,7 +18,13 @@ typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
 typedef int8_t s8;
+typedef int16_t s16;
 typedef int32_t s32;
+
+static inline s32 clamp(s32 x, s32 lo, s32 hi)
+{
+	return x < lo ? lo : x > hi ? hi : x;
+}
 
 static inline u32 get_unaligned_be32(const void *p)
 {

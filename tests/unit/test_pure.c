@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "cookie.h"
+#include "due.h"
 #include "shuffle.h"
 #include "tcp_state.h"
 #include "tcpopt.h"
@@ -348,6 +349,24 @@ static void states_of_one_side(void)
 		       steps[i].want);
 }
 
+/* At any time a wheel meets what it puts back in another slot than that it is at. */
+static void wheel_goes_on(void)
+{
+	s32 ahead;
+	u32 now;
+
+	for (now = 0xffff0000; now != 0x10000; now++) {
+		for (ahead = -2; ahead < 1100; ahead += ahead < 900 ? 111 : 1) {
+			u16 due = fnat_due(now, ahead);
+
+			EXPECT(due);
+			EXPECT(due % FNAT_DUE_SLOTS != now % FNAT_DUE_SLOTS);
+			EXPECT(fnat_due_ahead(due, now) >= 1);
+			EXPECT(fnat_due_ahead(due, now) <= (ahead > 1 ? ahead + 1 : 2));
+		}
+	}
+}
+
 int main(void)
 {
 	shuffle_is_a_permutation();
@@ -365,5 +384,6 @@ int main(void)
 	states_follow_each_other();
 	states_say_who_they_are();
 	states_of_one_side();
+	wheel_goes_on();
 	return failures != 0;
 }
