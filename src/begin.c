@@ -62,7 +62,7 @@ static void count_conn(const struct fnat_pkt *p, const struct fnat_dest *dest)
 
 /*
  * A connection with everything it needs, but not to @but; or NULL and *@why.
- * @proof: its server is to be dialled.
+ * With @proof, or @but, its server is to be dialled, which Route can't be.
  */
 static struct fnat_conn *connect(const struct fnat_pkt *p,
 				 struct fnat_svc *svc,
@@ -88,7 +88,10 @@ static struct fnat_conn *connect(const struct fnat_pkt *p,
 	c = fnat_conn_new(p, dest, &lport, tmpl);
 	if (!c)
 		goto put_lport;
-	if (!proof || !fnat_dial_new(fn, c, proof))
+	/* The SYN proxy may have been turned off meanwhile. */
+	if (c->flags & FNAT_CONN_ROUTE && (proof || but))
+		*why = FNAT_DROP_NO_DEST;
+	else if (!proof || !fnat_dial_new(fn, c, proof))
 		return c;
 	fnat_conn_abandon(fn, c);
 	return NULL;
@@ -161,11 +164,6 @@ struct fnat_conn *fnat_begin_elsewhere(struct fnat_net *fn,
 	struct fnat_conn *c;
 
 	c = connect(&syn, was->dest->svc, NULL, was->dest, &why);
-	/* The SYN proxy may have been turned off meanwhile. */
-	if (c && c->flags & FNAT_CONN_ROUTE) {
-		fnat_conn_abandon(fn, c);
-		return NULL;
-	}
 	/* For the service it is the connection that it was. */
 	if (c)
 		fnat_stats_conn(&c->dest->stats);
