@@ -260,9 +260,10 @@ void fnat_dial_start(struct fnat_conn *c)
 }
 
 /*
- * Keeps @p for the server, if there is room: the first, which is the ACK that
- * ends the handshake, always; then a few that follow in order, and of all clients
- * together so much. Who sends more than we let him has to send it again.
+ * Keeps @p for the server, if there is room, which all clients share: the first,
+ * which is the ACK that ends the handshake, then a few that follow in order. Who
+ * sends more than we let him has to send it again; an ACK that is missing at the
+ * server is asked for by its next SYN-ACK.
  */
 static bool keep(struct fnat_dial *dial, const struct fnat_pkt *p)
 {
@@ -271,9 +272,8 @@ static bool keep(struct fnat_dial *dial, const struct fnat_pkt *p)
 	u32 n = skb_queue_len(&dial->early);
 
 	if (p->seq != dial->next ||
-	    (n && (!p->seg_len || n > READ_ONCE(fn->tune.early_max) ||
-		   atomic_read(&fn->early_held) >> 10 >=
-		   READ_ONCE(fn->tune.early_kib))))
+	    atomic_read(&fn->early_held) >> 10 >= READ_ONCE(fn->tune.early_kib) ||
+	    (n && (!p->seg_len || n > READ_ONCE(fn->tune.early_max))))
 		return false;
 	skb_orphan(skb);
 	nf_reset_ct(skb);
