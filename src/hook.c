@@ -160,7 +160,8 @@ unsigned int tell(const struct fnat_pkt *p,
 		d = fnat_begin(p, find(p), &verdict);
 	if (!d)
 		return verdict;
-	if (fnat_dir_conn(d)->state == FNAT_TCP_S_SYN_SENT)
+	/* As in is_up_spliced(). */
+	if (smp_load_acquire(&fnat_dir_conn(d)->state) == FNAT_TCP_S_SYN_SENT)
 		return dialled(p, d);
 	if (fnat_dir_conn(d)->proxied)
 		return forward_spliced(p, d);
@@ -188,6 +189,22 @@ unsigned int whole(struct fnat_net *fn, struct sk_buff *skb,
 	return tell(&p, find);
 }
 
+/*
+ * Packets that user space has looked at (nf_reinject()), and the host's own, come
+ * in a process: @hook once more, without anything that comes between.
+ */
+static noinline_for_stack
+unsigned int undisturbed(nf_hookfn *hook, void *priv, struct sk_buff *skb,
+			 const struct nf_hook_state *state)
+{
+	unsigned int verdict;
+
+	local_bh_disable();
+	verdict = hook(priv, skb, state);
+	local_bh_enable();
+	return verdict;
+}
+
 static unsigned int story4(void *priv, struct sk_buff *skb,
 			   const struct nf_hook_state *state)
 {
@@ -196,6 +213,8 @@ static unsigned int story4(void *priv, struct sk_buff *skb,
 
 	if (!fnat_addrset_maybe4(&fn->addrs, ip_hdr(skb)->daddr))
 		return NF_ACCEPT;
+	if (unlikely(!in_softirq()))
+		return undisturbed(story4, priv, skb, state);
 	if (unlikely(ip_is_fragment(ip_hdr(skb))) &&
 	    !fnat_frag_gather(fn, skb, AF_INET, false, &verdict))
 		return verdict;
@@ -210,6 +229,8 @@ static unsigned int story6(void *priv, struct sk_buff *skb,
 
 	if (!fnat_addrset_maybe6(&fn->addrs, &ipv6_hdr(skb)->daddr))
 		return NF_ACCEPT;
+	if (unlikely(!in_softirq()))
+		return undisturbed(story6, priv, skb, state);
 	if (unlikely(fnat_pkt_is_fragment6(skb)) &&
 	    !fnat_frag_gather(fn, skb, AF_INET6, false, &verdict))
 		return verdict;
@@ -228,6 +249,8 @@ static unsigned int marked(void *priv, struct sk_buff *skb,
 
 	if (!skb->mark)
 		return NF_ACCEPT;
+	if (unlikely(!in_softirq()))
+		return undisturbed(marked, priv, skb, state);
 	if ((v4 ? ip_is_fragment(ip_hdr(skb)) : fnat_pkt_is_fragment6(skb)) &&
 	    !(fnat_svc_has_mark(priv, state->pf, skb->mark) &&
 	      fnat_frag_gather(priv, skb, state->pf, true, &verdict)))
@@ -255,6 +278,8 @@ static unsigned int masq4(void *priv, struct sk_buff *skb,
 	if (!fnat_addrset_maybe4(&fn->masqs, saddr.ip) &&
 	    ip_hdr(skb)->protocol != IPPROTO_ICMP)
 		return NF_ACCEPT;
+	if (unlikely(!in_softirq()))
+		return undisturbed(masq4, priv, skb, state);
 	if (unlikely(ip_is_fragment(ip_hdr(skb))) &&
 	    !(fnat_addrset_has_any(&fn->masqs, AF_INET, &saddr) &&
 	      fnat_frag_gather(fn, skb, AF_INET, true, &verdict)))
@@ -272,24 +297,13 @@ static unsigned int masq6(void *priv, struct sk_buff *skb,
 	if (!fnat_addrset_maybe6(&fn->masqs, &saddr.in6) &&
 	    ipv6_hdr(skb)->nexthdr != IPPROTO_ICMPV6)
 		return NF_ACCEPT;
+	if (unlikely(!in_softirq()))
+		return undisturbed(masq6, priv, skb, state);
 	if (unlikely(fnat_pkt_is_fragment6(skb)) &&
 	    !(fnat_addrset_has_any(&fn->masqs, AF_INET6, &saddr) &&
 	      fnat_frag_gather(fn, skb, AF_INET6, true, &verdict)))
 		return verdict;
 	return whole(fn, skb, state, no_svc);
-}
-
-/* The same where the server is this host, from whatever context it sends. */
-static unsigned int masq_out(void *priv, struct sk_buff *skb,
-			     const struct nf_hook_state *state)
-{
-	unsigned int verdict;
-
-	local_bh_disable();
-	verdict = state->pf == NFPROTO_IPV4 ? masq4(priv, skb, state) :
-					      masq6(priv, skb, state);
-	local_bh_enable();
-	return verdict;
 }
 
 #define KIND(_hook, _pf, _where, _priority)				\
@@ -308,7 +322,7 @@ const struct nf_hook_ops fnat_hook_kinds[FNAT_HOOKS] = {
 				      NF_IP_PRI_MANGLE + 1),
 	[FNAT_HOOK_IP4_MASQ] = KIND(masq4, NFPROTO_IPV4, NF_INET_PRE_ROUTING,
 				    NF_IP_PRI_CONNTRACK - 1),
-	[FNAT_HOOK_IP4_MASQ_OUT] = KIND(masq_out, NFPROTO_IPV4, NF_INET_LOCAL_OUT,
+	[FNAT_HOOK_IP4_MASQ_OUT] = KIND(masq4, NFPROTO_IPV4, NF_INET_LOCAL_OUT,
 					NF_IP_PRI_CONNTRACK - 1),
 	[FNAT_HOOK_IP6] = KIND(story6, NFPROTO_IPV6, NF_INET_PRE_ROUTING,
 			       NF_IP6_PRI_CONNTRACK - 1),
@@ -316,6 +330,6 @@ const struct nf_hook_ops fnat_hook_kinds[FNAT_HOOKS] = {
 				      NF_IP6_PRI_MANGLE + 1),
 	[FNAT_HOOK_IP6_MASQ] = KIND(masq6, NFPROTO_IPV6, NF_INET_PRE_ROUTING,
 				    NF_IP6_PRI_CONNTRACK - 1),
-	[FNAT_HOOK_IP6_MASQ_OUT] = KIND(masq_out, NFPROTO_IPV6, NF_INET_LOCAL_OUT,
+	[FNAT_HOOK_IP6_MASQ_OUT] = KIND(masq6, NFPROTO_IPV6, NF_INET_LOCAL_OUT,
 					NF_IP6_PRI_CONNTRACK - 1),
 };
