@@ -99,7 +99,8 @@ static enum fnat_tcp_event event(const struct fnat_pkt *p,
 
 /*
  * Window scaling holds if both SYNs offer it (RFC 7323 2.2). The client's
- * offer waits in its direction until the server has answered.
+ * offer waits in its direction until the server has answered. A SYN over what is
+ * up says nothing, for it may be forged.
  */
 static void learn_wscale(const struct fnat_pkt *p, struct fnat_dir *d,
 			 struct fnat_dir *peer)
@@ -302,7 +303,7 @@ void track_tcp(const struct fnat_pkt *p, struct fnat_dir *d,
 		return;
 	spin_lock(&c->lock);
 	next = next_state(p, d, peer, c);
-	if (p->tcp_flags & FNAT_TH_SYN)
+	if (p->tcp_flags & FNAT_TH_SYN && next == FNAT_TCP_S_SYN_RECV)
 		learn_wscale(p, d, peer);
 	if (!(p->tcp_flags & FNAT_TH_RST) && !is_late_syn(p, d, c->state))
 		advance_first(p, d);

@@ -24,7 +24,8 @@ class Redialled(Guarded):
         assert got and got.flags == "S", f"nobody else was dialled: {got}"
         assert got.opt == OFFER and got.dst != self.rs
         self.lip, self.lport, self.rs = got.src, got.sport, got.dst
-        self.shift = (got.seq + 1 - self.early[0].seq) % 2**32
+        self.asked = got.seq + 1
+        self.shift = (self.asked - self.early[0].seq) % 2**32
         return got
 
     def told(self):
@@ -174,7 +175,7 @@ def test_what_is_held_is_known(world, guarded):
     sysctl("net.ipv4.vs.synproxy_ack_skb_store_kib", 0)
     flow = dialled(make(40005))
     world.c.send(flow.from_client("PA", b"early"))
-    lab.wait_until("it was counted", lambda: count("synproxy_synsend_qlen") == 1)
+    lab.wait_until("both were counted", lambda: count("synproxy_synsend_qlen") == 2)
 
 
 @pytest.mark.parametrize("what", ["service", "server"])

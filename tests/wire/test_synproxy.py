@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from abi import MSS, SACK, TTL, WSCALE, ZERO
+from abi import MSS, ROUTE, SACK, TTL, WSCALE, ZERO
 from addresses import CLIENT_DEV, CLIENT_MAC, PORT
 from lib import lab
 from lib.netlink import attrs, number
@@ -47,7 +47,8 @@ class Guarded(Flow):
         got = self.world.s.receive(2 * lab.SLOW)
         assert got and got.flags == "S", f"not dialled: {got}"
         self.lip, self.lport, self.rs = got.src, got.sport, got.dst
-        self.shift = (got.seq + 1 - self.early[0].seq) % 2**32
+        self.asked = got.seq + 1
+        self.shift = (self.asked - self.early[0].seq) % 2**32
         self.server_next = self.server_isn
         return got
 
@@ -63,8 +64,7 @@ class Guarded(Flow):
         """
         arrives = {} if b"\x03\x03" in opt else dict(win=65535)
         self.back = (self.server_isn + 1 - self.next_s) % 2**32
-        asked = self.early[0].seq + self.shift
-        self.world.s.send(self.from_server("SA", seq=self.server_isn, ack=asked, opt=opt,
+        self.world.s.send(self.from_server("SA", seq=self.server_isn, ack=self.asked, opt=opt,
                                            win=win, **fields))
         for sent in self.early:
             self.world.s.expect(self.at_server(sent, **arrives))
@@ -282,15 +282,30 @@ def test_store_is_bounded(world, guarded):
 
 
 def test_store_of_all_is_bounded(world, guarded):
-    """synproxy_ack_skb_store_kib: of all clients together no more than that."""
+    """synproxy_ack_skb_store_kib: of all clients together no more than that, ACKs included."""
     sysctl("net.ipv4.vs.synproxy_ack_skb_store_kib", 0)
     flow = guarded()
     flow.syn()
     flow.ack()
     world.c.send(flow.from_client("PA", b"early"))
-    lab.wait_until("it was counted", lambda: count("synproxy_synsend_qlen") == 1)
+    lab.wait_until("both were counted", lambda: count("synproxy_synsend_qlen") == 2)
+    flow.early.clear()
     flow.answer()
     flow.up("PA", b"early")
+
+
+def test_cookie_comes_back_when_servers_answer_by_themselves(world, guarded):
+    """The proxy is off, and another method is on, which it does not know: RST."""
+    flow = guarded()
+    flow.syn()
+    world.edit_service(synproxy=0)
+    world.edit("-d")
+    world.edit("-a", method=ROUTE)
+    world.c.send(flow.from_client("A"))
+    got = world.c.receive(2 * lab.SLOW)
+    assert got and got.flags == "R" and got.seq == flow.next_s, f"not refused: {got}"
+    world.quiet()
+    assert world.conns() == []
 
 
 def test_shut_window_is_opened(world, guarded):
@@ -414,6 +429,16 @@ def test_windows_are_rescaled(world, guarded, server, shift):
     # A server that does not scale takes the client's at its face value.
     flow.up("PA", b"x", win=100,
             arrives=dict(win=100 if b"\x03\x03" in server else 100 << 7))
+
+
+@pytest.mark.parametrize("flags", ["S", "SA"])
+def test_scales_stay_what_they_were(world, guarded, flags):
+    """Anybody can send a SYN for a connection that is up; it tells nothing of its windows."""
+    flow = guarded().handshake(server=mss(1460) + SACK_OK + wscale(10))
+    world.c.send(flow.from_client(flags, seq=1, opt=mss(1460)))
+    world.s.receive(0.1)
+    flow.down("PA", b"x", win=1000, arrives=dict(win=8000))
+    flow.up("PA", b"x", win=100, arrives=dict(win=100))
 
 
 def test_synack_again(world, guarded):
