@@ -11,6 +11,8 @@ from lib import lab
 
 SCRIPT = lab.TOP / "build" / "selftest" / "ipvs.sh"
 MAIN = "\nrun_tests() {"
+# It gives its server a fifth of a second to start, which is little where nothing is fast.
+PATIENCE = f"sleep() {{ command sleep {3 * lab.SLOW}; }}"
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def test_ipvs_sh(module, tools, tmp_path, mode):
     functions, _, main = SCRIPT.read_text().partition(MAIN)
     assert f"test_{mode}()" in functions and f"test_{mode}\n" in main
     script = tmp_path / "ipvs.sh"
-    script.write_text(f"{functions}\ntrap cleanup EXIT\ncleanup\nsetup\ntest_{mode}\n")
+    script.write_text(f"{functions}\n{PATIENCE}\ntrap cleanup EXIT\ncleanup\nsetup\ntest_{mode}\n")
     # It waits for its server without end if nothing arrives there.
     done = lab.sh(f"PATH={tools}:$PATH timeout {30 * lab.SLOW} sh -x {script}", check=False)
     assert not done.returncode, done.stdout + done.stderr
