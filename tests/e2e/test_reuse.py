@@ -11,7 +11,7 @@ from e2e.conftest import RS1, VIP
 from e2e.test_ipv6 import SERVERS6, VIP6
 from lib import lab
 
-SECONDS = 10
+SECONDS = 5
 PORTS = 40                                      # of the LIP
 AGAIN = "/tmp/again"
 
