@@ -141,6 +141,19 @@ static unsigned int dialled(const struct fnat_pkt *p, struct fnat_dir *d)
 	return verdict;
 }
 
+/* @p belongs to direction @d, of a connection in whatever state. */
+static unsigned int go_on(const struct fnat_pkt *p, struct fnat_dir *d)
+{
+	struct fnat_conn *c = fnat_dir_conn(d);
+
+	/* As in is_up_spliced(). */
+	if (smp_load_acquire(&c->state) == FNAT_TCP_S_SYN_SENT)
+		return dialled(p, d);
+	if (c->proxied)
+		return forward_spliced(p, d);
+	return forward(p, d);
+}
+
 /* What becomes of @p; @find tells which service a new connection is for. */
 static __always_inline
 unsigned int tell(const struct fnat_pkt *p,
@@ -160,12 +173,7 @@ unsigned int tell(const struct fnat_pkt *p,
 		d = fnat_begin(p, find(p), &verdict);
 	if (!d)
 		return verdict;
-	/* As in is_up_spliced(). */
-	if (smp_load_acquire(&fnat_dir_conn(d)->state) == FNAT_TCP_S_SYN_SENT)
-		return dialled(p, d);
-	if (fnat_dir_conn(d)->proxied)
-		return forward_spliced(p, d);
-	return forward(p, d);
+	return go_on(p, d);
 }
 
 static bool is_icmp(const struct fnat_pkt *p)
@@ -258,10 +266,25 @@ static unsigned int marked(void *priv, struct sk_buff *skb,
 	return whole(priv, skb, state, fnat_svc_marked);
 }
 
-/* Servers open nothing. */
-static struct fnat_svc *no_svc(const struct fnat_pkt *p)
+/*
+ * What becomes of @skb if a server of Masq has sent it to a client of ours. For
+ * anything else its source tells nothing: clients have their own hooks.
+ */
+static __always_inline
+unsigned int answer(struct fnat_net *fn, struct sk_buff *skb,
+		    const struct nf_hook_state *state)
 {
-	return NULL;
+	struct fnat_pkt p __uninitialized;
+	struct fnat_dir *d;
+
+	if (!fnat_pkt_parse(&p, fn, skb, state))
+		return NF_ACCEPT;
+	if (unlikely(is_icmp(&p)))
+		return fnat_icmp(&p);
+	d = fnat_conn_find(&p);
+	if (!d || fnat_dir_which(d) != FNAT_S2C)
+		return NF_ACCEPT;
+	return go_on(&p, d);
 }
 
 /*
@@ -284,7 +307,7 @@ static unsigned int masq4(void *priv, struct sk_buff *skb,
 	    !(fnat_addrset_has_any(&fn->masqs, AF_INET, &saddr) &&
 	      fnat_frag_gather(fn, skb, AF_INET, true, &verdict)))
 		return verdict;
-	return whole(fn, skb, state, no_svc);
+	return answer(fn, skb, state);
 }
 
 static unsigned int masq6(void *priv, struct sk_buff *skb,
@@ -303,7 +326,7 @@ static unsigned int masq6(void *priv, struct sk_buff *skb,
 	    !(fnat_addrset_has_any(&fn->masqs, AF_INET6, &saddr) &&
 	      fnat_frag_gather(fn, skb, AF_INET6, true, &verdict)))
 		return verdict;
-	return whole(fn, skb, state, no_svc);
+	return answer(fn, skb, state);
 }
 
 #define KIND(_hook, _pf, _where, _priority)				\

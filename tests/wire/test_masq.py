@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Masq: servers see the client itself, and their answers find the way back all the same."""
 
+import socket
 import struct
 
 import pytest
@@ -14,6 +15,7 @@ from test_fragments import DATA, cross
 from test_fwmark import nft
 from test_gso import SEGMENT
 from test_icmp_errors import ERRORS, LENGTHS, crosses, report
+from world import ip as iproute
 from world import sysctl
 
 BOTH_FAMILIES = True
@@ -374,3 +376,37 @@ def test_listings(world):
 def test_names_used_here():
     """What is imported for others' sake."""
     assert NEW_DEST and dest and key and u32 and ROUTER_MAC
+
+
+# --- servers that are clients, and clients that look like servers --------------------
+
+@pytest.mark.parametrize("proto", [TCP, UDP], ids=["tcp", "udp"])
+def test_server_is_a_client_of_another_service(world, proto):
+    """The defences drop what is for no service; this is for one."""
+    sysctl("net.ipv4.vs.defence_tcp_drop", 1)
+    sysctl("net.ipv4.vs.defence_udp_drop", 1)
+    a, b = world.plan.servers[:2]
+    masq(world, proto, servers=(a,), port=81)
+    world.service(proto, servers=(b,))
+    flow = world.flow(proto, client=a)
+    flow.up("S" if proto == TCP else "", b"" if proto == TCP else b"question")
+    assert flow.rs == b
+
+
+def test_own_client_writes_while_its_server_is_dialled(world):
+    """It is an address of Masq, too, but what it sends comes by the loopback device."""
+    plan = world.plan
+    own = plan.lips[3]
+    iproute(f"addr add {plan.vip}/{plan.host} dev lo")
+    world.service(synproxy=1)
+    masq(world, UDP, servers=(own,))
+    family = socket.AF_INET if plan is IP4 else socket.AF_INET6
+    with socket.socket(family) as client:
+        client.settimeout(5 * lab.SLOW)
+        client.bind((own, 0))
+        client.connect((plan.vip, 80))
+        got = world.s.receive(2 * lab.SLOW)
+        assert got and got.flags == "S" and got.dst == plan.servers[0], got
+        client.send(b"early")
+        lab.wait_until("it was kept or not", lambda: lab.counters(ns=None)["synproxy_syn_cnt"] == 1)
+    world.s.drain()
