@@ -14,6 +14,7 @@
 #include "pkt.h"
 #include "segment.h"
 #include "tcpopt.h"
+#include "xmit.h"
 
 /* Where a packet of ours goes, and what it carries. */
 struct envelope {
@@ -42,18 +43,13 @@ static struct dst_entry *route(const struct envelope *e)
 		.saddr		= e->saddr->in6,
 		.daddr		= e->daddr->in6,
 	};
-	struct dst_entry *dst;
 	struct rtable *rt;
 
 	if (e->af == AF_INET) {
 		rt = ip_route_output_key(e->fn->net, &fl4);
 		return IS_ERR(rt) ? NULL : &rt->dst;
 	}
-	dst = ip6_route_output(e->fn->net, NULL, &fl6);
-	if (!dst->error)
-		return dst;
-	dst_release(dst);
-	return NULL;
+	return fnat_route6(e->fn->net, &fl6);
 }
 
 static __always_inline
@@ -204,6 +200,7 @@ static int rewrite(struct sk_buff *skb, const struct fnat_pkt *p,
 	    (unlikely(skb_tailroom(skb) < iplen + SEGMENT_MAX) &&
 	     pskb_expand_head(skb, 0, iplen + SEGMENT_MAX, GFP_ATOMIC)))
 		return -ENOMEM;
+	skb_gso_reset(skb);
 	skb_reset_network_header(skb);
 	if (e->af == AF_INET)
 		put_ip4(skb, e, ttl);

@@ -21,6 +21,7 @@
 #include "dest.h"
 #include "frag.h"
 #include "pkt.h"
+#include "refuse.h"
 #include "xmit.h"
 
 /* What a route is looked up for, beside what the packet itself says. */
@@ -56,6 +57,19 @@ static struct dst_entry *lookup4(const struct fnat_pkt *p,
 	return NULL;
 }
 
+struct dst_entry *fnat_route6(struct net *net, struct flowi6 *fl6)
+{
+	struct dst_entry *dst = ip6_route_output(net, NULL, fl6);
+
+	if (dst->error) {
+		dst_release(dst);
+		return NULL;
+	}
+	/* ip_route_output_key() does as much for IPv4. */
+	dst = xfrm_lookup_route(net, dst, flowi6_to_flowi(fl6), NULL, 0);
+	return IS_ERR(dst) ? NULL : dst;
+}
+
 static struct dst_entry *lookup6(const struct fnat_pkt *p,
 				 const struct journey *j)
 {
@@ -71,12 +85,7 @@ static struct dst_entry *lookup6(const struct fnat_pkt *p,
 		.fl6_sport	= fnat_sport(j->ports),
 		.fl6_dport	= fnat_dport(j->ports),
 	};
-	struct dst_entry *dst = ip6_route_output(p->fn->net, NULL, &fl6);
-
-	if (!dst->error)
-		return dst;
-	dst_release(dst);
-	return NULL;
+	return fnat_route6(p->fn->net, &fl6);
 }
 
 static struct dst_entry *lookup(const struct fnat_pkt *p,
@@ -173,6 +182,9 @@ static void untrack(struct sk_buff *skb)
 
 static unsigned int hand_up(const struct fnat_pkt *p)
 {
+	/* A process of this host may have sent it, and its RCU section end with us. */
+	if (!skb_dst_force(p->skb))
+		return fnat_drop(p, FNAT_DROP_NO_ROUTE);
 	untrack(p->skb);
 	fnat_count(p->fn, FNAT_EV_LOCAL);
 	return NF_ACCEPT;

@@ -11,6 +11,7 @@
 #include "conn.h"
 #include "dest.h"
 
+struct flowi6;
 struct fnat_pkt;
 
 /*
@@ -18,6 +19,9 @@ struct fnat_pkt;
  * Borrowed from @d, valid under RCU only.
  */
 struct dst_entry *fnat_route(const struct fnat_pkt *p, struct fnat_dir *d);
+
+/* The route of @fl6, policies of xfrm obeyed, with a reference; NULL: there is none. */
+struct dst_entry *fnat_route6(struct net *net, struct flowi6 *fl6);
 
 /*
  * With Route the server itself, the next hop of packets of @d, whatever they say

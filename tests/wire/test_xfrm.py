@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the host's IPsec policies say of packets between LIP and server is obeyed."""
+
+from lib.packet import UDP
+from world import ip as iproute
+
+BOTH_FAMILIES = True
+
+
+def policy(world, action):
+    """ACTION for all that leaves for the first server."""
+    rs = world.plan.servers[0]
+    iproute(f"xfrm policy add src {world.plan.lips[0]} dst {rs} dir out action {action}")
+
+
+def test_block(world):
+    """No route, that is, and nothing in clear."""
+    world.service(UDP)
+    policy(world, "block")
+    with world.counted(drop_no_route=1):
+        world.c.send(world.udp().from_client(payload=b"secret"))
+        world.quiet()
+
+
+def test_block_what_is_up(world):
+    """A policy that comes later counts from the next packet on."""
+    world.service(UDP)
+    flow = world.udp()
+    flow.up(payload=b"public")
+    policy(world, "block")
+    with world.counted(drop_no_route=1):
+        world.c.send(flow.from_client(payload=b"secret"))
+        world.quiet()
+
+
+def test_allow(world):
+    """It changes nothing."""
+    world.service(UDP)
+    policy(world, "allow")
+    flow = world.udp()
+    flow.up(payload=b"public")
+    flow.down(payload=b"public")
