@@ -63,10 +63,15 @@ __wsum fnat_xlate_ip(const struct fnat_pkt *p, const struct fnat_dir *d)
 	return p->af == AF_INET ? xlate_ip4(p, d) : xlate_ip6(p, d);
 }
 
-static void fix_check(const struct sk_buff *skb, __sum16 *check, __wsum pseudo,
-		      __wsum rest)
+/*
+ * @check is the sum of the header at @th, which somebody may yet have to complete;
+ * that of a header further in, as of a tunnel's inner packet, says nothing of it.
+ */
+static void fix_check(const struct sk_buff *skb, const void *th, __sum16 *check,
+		      __wsum pseudo, __wsum rest)
 {
-	if (skb->ip_summed == CHECKSUM_PARTIAL)
+	if (skb->ip_summed == CHECKSUM_PARTIAL &&
+	    skb_checksum_start(skb) == th)
 		*check = ~csum_fold(csum_add(csum_unfold(*check), pseudo));
 	else
 		csum_replace_by_diff(check, csum_add(pseudo, rest));
@@ -163,7 +168,7 @@ static void xlate_tcp(const struct fnat_pkt *p, const struct fnat_dir *d,
 		rest = csum_add(rest, rescale(p, d));
 	if (edits_options(p, d))
 		rest = csum_add(rest, xlate_options(p, d));
-	fix_check(p->skb, &th->check, pseudo, rest);
+	fix_check(p->skb, th, &th->check, pseudo, rest);
 }
 
 static void xlate_udp(const struct fnat_pkt *p, const struct fnat_dir *d,
@@ -173,9 +178,10 @@ static void xlate_udp(const struct fnat_pkt *p, const struct fnat_dir *d,
 
 	*(__be32 *)uh = d->new_ports;
 	/* Zero means that there is none (RFC 768), and none there will be. */
-	if (!uh->check && p->skb->ip_summed != CHECKSUM_PARTIAL)
+	if (!uh->check)
 		return;
-	fix_check(p->skb, &uh->check, pseudo, changed(p->ports, d->new_ports));
+	fix_check(p->skb, uh, &uh->check, pseudo,
+		  changed(p->ports, d->new_ports));
 	if (!uh->check)
 		uh->check = CSUM_MANGLED_0;
 }

@@ -4,7 +4,7 @@
 import pytest
 
 from lib import tap
-from lib.packet import TCP, UDP
+from lib.packet import NEEDS_CSUM, TCP, UDP, VNET, ones_sum
 
 BOTH_FAMILIES = True
 
@@ -107,6 +107,18 @@ def test_partial_udp_that_adds_up_to_zero(world):
     flow = flow_of(world, UDP)
     payload = adds_up_to_zero(flow.at_server(flow.from_client()))
     flow.up(payload=payload, partial=True, arrives=dict(partial=False))
+
+
+@pytest.mark.parametrize("off", [0, None], ids=["summed", "unsummed"])
+def test_sum_of_an_inner_packet_is_not_ours(world, off):
+    """What the NIC is to sum lies in a tunnel's packet; UDP's own sum is whole, or none."""
+    flow = flow_of(world, UDP)
+    inner = b"ports." + b"\x12\x34" + b"of somebody else"
+    done = inner[:6] + (~ones_sum(inner) & 0xffff).to_bytes(2, "big") + inner[8:]
+    sent = flow.from_client(payload=done, off=off)
+    wire = sent.wire()[VNET.size:-len(inner)] + inner
+    world.c.send(VNET.pack(NEEDS_CSUM, 0, 0, 0, len(wire) - len(inner), 6) + wire)
+    world.s.expect(flow.at_server(sent))
 
 
 def test_partial_handshake(world):
