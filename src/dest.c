@@ -155,13 +155,16 @@ static int watch(struct fnat_dest *d, u32 fwd_method)
 	u16 af = d->svc->key.af;
 	int err;
 
-	if (d->watched || fwd_method != IP_VS_CONN_F_MASQ)
+	if (fwd_method != IP_VS_CONN_F_MASQ)
 		return 0;
-	err = fnat_addrset_add(&fn->masqs, FNAT_ADDR_SERVER, af, &d->addr);
-	if (err)
-		return err;
-	d->watched = true;
-	fnat_hook_count_masq(fn, af, 1);
+	if (!d->watched) {
+		err = fnat_addrset_add(&fn->masqs, FNAT_ADDR_SERVER, af, &d->addr);
+		if (err)
+			return err;
+		d->watched = true;
+		fnat_hook_count_masq(fn, af, 1);
+	}
+	/* Which may have failed when it was tried before. */
 	return fnat_hook_init(fn);
 }
 

@@ -381,7 +381,7 @@ bool fnat_lport_get(const struct fnat_pkt *p, struct fnat_dest *dest,
 			      (__force u32)fnat_addr_fold(p->af, &p->daddr),
 			      &fn->conn_key);
 	for (i = 0; i < set->n; i++) {
-		struct fnat_laddr *l = set->v[(start + i) % set->n];
+		struct fnat_laddr *l = set->v[(start % set->n + i) % set->n];
 
 		if (!fnat_laddr_get(l))
 			continue;
