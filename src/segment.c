@@ -43,13 +43,9 @@ static struct dst_entry *route(const struct envelope *e)
 		.saddr		= e->saddr->in6,
 		.daddr		= e->daddr->in6,
 	};
-	struct rtable *rt;
 
-	if (e->af == AF_INET) {
-		rt = ip_route_output_key(e->fn->net, &fl4);
-		return IS_ERR(rt) ? NULL : &rt->dst;
-	}
-	return fnat_route6(e->fn->net, &fl6);
+	return e->af == AF_INET ? fnat_route4(e->fn->net, &fl4) :
+				  fnat_route6(e->fn->net, &fl6);
 }
 
 static __always_inline

@@ -33,6 +33,22 @@ struct journey {
 	u8			flags;		/* FLOWI_FLAG_* */
 };
 
+/*
+ * While a policy waits for what it needs, its route is one for packets to wait on or
+ * to vanish in: not for us, who may send without dst_output().
+ */
+struct dst_entry *fnat_route4(struct net *net, struct flowi4 *fl4)
+{
+	struct rtable *rt = ip_route_output_key(net, fl4);
+
+	if (IS_ERR(rt))
+		return NULL;
+	if (rt->dst.obsolete <= 0 && !(rt->dst.flags & DST_XFRM_QUEUE))
+		return &rt->dst;
+	ip_rt_put(rt);
+	return NULL;
+}
+
 static struct dst_entry *lookup4(const struct fnat_pkt *p,
 				 const struct journey *j)
 {
@@ -47,13 +63,12 @@ static struct dst_entry *lookup4(const struct fnat_pkt *p,
 		.fl4_sport	= fnat_sport(j->ports),
 		.fl4_dport	= fnat_dport(j->ports),
 	};
-	struct rtable *rt = ip_route_output_key(p->fn->net, &fl4);
+	struct dst_entry *dst = fnat_route4(p->fn->net, &fl4);
+	const struct rtable *rt = (const struct rtable *)dst;
 
-	if (IS_ERR(rt))
-		return NULL;
-	if (rt->rt_type == RTN_UNICAST || rt->rt_type == RTN_LOCAL)
-		return &rt->dst;
-	ip_rt_put(rt);
+	if (!dst || rt->rt_type == RTN_UNICAST || rt->rt_type == RTN_LOCAL)
+		return dst;
+	dst_release(dst);
 	return NULL;
 }
 
@@ -65,8 +80,10 @@ struct dst_entry *fnat_route6(struct net *net, struct flowi6 *fl6)
 		dst_release(dst);
 		return NULL;
 	}
-	/* ip_route_output_key() does as much for IPv4. */
-	dst = xfrm_lookup_route(net, dst, flowi6_to_flowi(fl6), NULL, 0);
+	/* The rest is what ip_route_output_key() does for IPv4. */
+	if (((struct rt6_info *)dst)->rt6i_flags & RTF_LOCAL)
+		return dst;
+	dst = xfrm_lookup(net, dst, flowi6_to_flowi(fl6), NULL, 0);
 	return IS_ERR(dst) ? NULL : dst;
 }
 

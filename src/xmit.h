@@ -11,6 +11,7 @@
 #include "conn.h"
 #include "dest.h"
 
+struct flowi4;
 struct flowi6;
 struct fnat_pkt;
 
@@ -20,7 +21,11 @@ struct fnat_pkt;
  */
 struct dst_entry *fnat_route(const struct fnat_pkt *p, struct fnat_dir *d);
 
-/* The route of @fl6, policies of xfrm obeyed, with a reference; NULL: there is none. */
+/*
+ * The route of @fl4, of @fl6, with a reference; NULL: there is none, or none that
+ * xfrm's policies allow now.
+ */
+struct dst_entry *fnat_route4(struct net *net, struct flowi4 *fl4);
 struct dst_entry *fnat_route6(struct net *net, struct flowi6 *fl6);
 
 /*
