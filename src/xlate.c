@@ -64,14 +64,21 @@ __wsum fnat_xlate_ip(const struct fnat_pkt *p, const struct fnat_dir *d)
 }
 
 /*
- * @check is the sum of the header at @th, which somebody may yet have to complete;
- * that of a header further in, as of a tunnel's inner packet, says nothing of it.
+ * Whether somebody is yet to complete the sum of the header at @th. Where what is to
+ * be summed lies further in, in a tunnel's packet, only if that is to be cut up.
  */
+static bool is_partial(const struct sk_buff *skb, const void *th)
+{
+	return skb->ip_summed == CHECKSUM_PARTIAL &&
+	       (likely(skb_checksum_start(skb) == th) ||
+		skb_shinfo(skb)->gso_type & SKB_GSO_UDP_TUNNEL_CSUM);
+}
+
+/* @check is the sum of the header at @th. */
 static void fix_check(const struct sk_buff *skb, const void *th, __sum16 *check,
 		      __wsum pseudo, __wsum rest)
 {
-	if (skb->ip_summed == CHECKSUM_PARTIAL &&
-	    skb_checksum_start(skb) == th)
+	if (is_partial(skb, th))
 		*check = ~csum_fold(csum_add(csum_unfold(*check), pseudo));
 	else
 		csum_replace_by_diff(check, csum_add(pseudo, rest));
