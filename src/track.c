@@ -303,7 +303,8 @@ void track_tcp(const struct fnat_pkt *p, struct fnat_dir *d,
 		return;
 	spin_lock(&c->lock);
 	next = next_state(p, d, peer, c);
-	if (p->tcp_flags & FNAT_TH_SYN && next == FNAT_TCP_S_SYN_RECV)
+	if (p->tcp_flags & FNAT_TH_SYN &&
+	    (next == FNAT_TCP_S_SYN_RECV || fnat_state_lingers(next)))
 		learn_wscale(p, d, peer);
 	if (!(p->tcp_flags & FNAT_TH_RST) && !is_late_syn(p, d, c->state))
 		advance_first(p, d);
