@@ -58,6 +58,8 @@ def knock(family, mode):
     finally:
         server.terminate()
         server.wait()
+        lab.sh("ip", "addr", "del", f"{plan['sources'][1]}/{plan['prefix']}", "dev", "eth0",
+               ns="client")
     return int(said), tcp_counter("TCPSynRetrans", "client") - before
 
 
