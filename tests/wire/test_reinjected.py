@@ -12,6 +12,7 @@ from abi import MASQ
 from lib import lab
 from lib.netlink import HEADER, REQUEST, attr, attrs
 from lib.packet import TCP, UDP
+from test_fwmark import nft
 from test_synproxy import Guarded
 from world import sysctl
 
@@ -57,7 +58,7 @@ class Queue:
 def queue(world):
     """All that comes to the director goes by user space."""
     made = Queue()
-    lab.sh("nft", "-f", "-", stdin=QUEUE)
+    nft(QUEUE)
     yield made
     lab.sh("nft", "delete", "table", "inet", "first")
     with contextlib.suppress(OSError):
@@ -95,7 +96,7 @@ def test_masq(world, queue):
 
 def test_by_the_mark(world, queue):
     """The second hook, behind the mangle table."""
-    lab.sh("nft", "-f", "-", stdin="""table inet marks {
+    nft("""table inet marks {
         chain marks { type filter hook prerouting priority mangle; meta mark set 9; }
     }""")
     world.service(mark=9, rport=80)
