@@ -414,8 +414,7 @@ bool fnat_conn_replace(struct fnat_net *fn, struct fnat_conn *old,
 	fnat_conn_exchange(fn, &old->dir[FNAT_C2S], &c->dir[FNAT_C2S]);
 	live(fn, c);
 	fnat_wheel_del(fn, old);
-	if (fnat_conn_hangs(old, FNAT_S2C))
-		fnat_conn_unlink(fn, &old->dir[FNAT_S2C]);
+	fnat_conn_unlink(fn, &old->dir[FNAT_S2C]);
 	release(fn, old);
 	return true;
 }
