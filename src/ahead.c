@@ -160,6 +160,23 @@ static int device(struct notifier_block *nb, unsigned long event, void *info)
 	return NOTIFY_DONE;
 }
 
+/*
+ * Whether @fn is to look ahead. It goes back at half as many connections, or it
+ * would go to and fro.
+ */
+static bool wanted(const struct fnat_net *fn)
+{
+	int from = READ_ONCE(fn->tune.lookahead);
+
+	if (READ_ONCE(fn->ahead.over) || from == FNAT_AHEAD_NEVER)
+		return false;
+	if (from == FNAT_AHEAD_ALWAYS)
+		return true;
+	if (READ_ONCE(fn->ahead.on))
+		from /= 2;
+	return atomic_read(&fn->nr_conns) >= from;
+}
+
 /* Caller holds fn->ahead.lock. */
 static void turn(struct fnat_net *fn, bool on)
 {
@@ -168,33 +185,45 @@ static void turn(struct fnat_net *fn, bool on)
 	if (on && !ahead->on &&
 	    !register_netdevice_notifier_net(fn->net, &ahead->nb)) {
 		static_branch_inc(&fnat_ahead_on);
-		ahead->on = true;
+		WRITE_ONCE(ahead->on, true);
 		ahead->was_on = true;
 	} else if (!on && ahead->on) {
 		static_branch_dec(&fnat_ahead_on);
 		unregister_netdevice_notifier_net(fn->net, &ahead->nb);
-		ahead->on = false;
+		WRITE_ONCE(ahead->on, false);
 	}
+}
+
+static void weigh(struct work_struct *work)
+{
+	fnat_ahead_set(container_of(work, struct fnat_net, ahead.weigh));
 }
 
 void fnat_ahead_init(struct fnat_net *fn)
 {
 	mutex_init(&fn->ahead.lock);
 	INIT_LIST_HEAD(&fn->ahead.eyes);
+	INIT_WORK(&fn->ahead.weigh, weigh);
 	fn->ahead.nb.notifier_call = device;
 }
 
 void fnat_ahead_set(struct fnat_net *fn)
 {
 	mutex_lock(&fn->ahead.lock);
-	turn(fn, READ_ONCE(fn->tune.lookahead) && !fn->ahead.over);
+	turn(fn, wanted(fn));
 	mutex_unlock(&fn->ahead.lock);
+}
+
+void fnat_ahead_weigh(struct fnat_net *fn)
+{
+	if (wanted(fn) != READ_ONCE(fn->ahead.on))
+		queue_work(fnat_wq, &fn->ahead.weigh);
 }
 
 void fnat_ahead_exit(struct fnat_net *fn)
 {
 	mutex_lock(&fn->ahead.lock);
-	fn->ahead.over = true;
+	WRITE_ONCE(fn->ahead.over, true);
 	turn(fn, false);
 	mutex_unlock(&fn->ahead.lock);
 }

@@ -231,6 +231,8 @@ static void turn(struct work_struct *work)
 		do_second(w, look_at);
 	}
 
+	fnat_ahead_weigh(w->fn);
+
 	spin_lock_bh(&w->lock);
 	if (w->count)
 		queue_delayed_work(fnat_wq, &w->turn, HZ);

@@ -195,6 +195,7 @@ static void __net_exit net_exit(struct net *net)
 	if (fn->dialled)
 		synchronize_rcu();
 	flush_work(&fn->reap);
+	flush_work(&fn->ahead.weigh);
 	tabs_free(fn);
 
 	xa_destroy(&fn->svcs);

@@ -58,7 +58,7 @@ static const struct knob knobs[] = {
 	{ "fullnat_stray", AT(stray), FNAT_STRAY_HOST, FNAT_STRAY_HOST,
 	  FNAT_STRAY_PASS },
 	SWITCH("fullnat_vip_echo", vip_echo, 0),
-	{ "fullnat_lookahead", AT(lookahead), 0, 0, 1,
+	{ "fullnat_lookahead", AT(lookahead), 65536, FNAT_AHEAD_NEVER, INT_MAX,
 	  .changed = fnat_ahead_set },
 	SWITCH("fast_xmit", fast_xmit, 1),
 	/* There is nothing to track, so it cannot be 1. */

@@ -46,6 +46,41 @@ def test_on_and_off(world, proto):
     assert seen() == (3 if proto == TCP else 2)
 
 
+def looks(world, port=39000):
+    """Whether the director saw that a packet of PORT would come."""
+    before = seen()
+    world.c.send(world.udp(port).from_client("", b"now?"))
+    world.s.drain()
+    return seen() > before
+
+
+def test_begins_and_ends_with_the_number_of_connections(world):
+    """By itself: from twenty on, until there are fewer than ten."""
+    world.service(TCP)
+    world.service(UDP)
+    world.timeouts(udp=3 * lab.SLOW)
+    sysctl(LOOKAHEAD, 20)
+    for port in range(40000, 40008):
+        begun(world, TCP, port)
+    assert not looks(world)                     # the ninth, which stays
+    for port in range(41000, 41011):
+        begun(world, UDP, port)
+    lab.wait_until("it looks ahead", lambda: looks(world), 5, 0.2)
+    lab.wait_until("it does not any more", lambda: not looks(world), 15, 0.2)
+    assert len(world.conns()) == 9
+
+
+def test_does_not_go_to_and_fro(world):
+    """Once it looks ahead it does so until there are half as many connections."""
+    world.service(UDP)
+    for port in range(40000, 40020):
+        begun(world, UDP, port)
+    for number, on in ((0, False), (21, False), (20, True), (21, True), (40, True), (42, False),
+                       (40, False)):
+        sysctl(LOOKAHEAD, number)
+        assert looks(world, 40000) == on, number
+
+
 def test_device_that_comes_later(ahead):
     """And goes again: from its first packet to its last."""
     ahead.service(UDP)

@@ -23,7 +23,7 @@ KNOBS = {
     "run_estimation": (1, 0, 1),
     "conn_max": (None, 0, INT_MAX),
     "fullnat_vip_echo": (0, 0, 1),
-    "fullnat_lookahead": (0, 0, 1),
+    "fullnat_lookahead": (65536, 0, 2**31 - 1),
     "fullnat_stray": (0, 0, 3),
     "conn_expire_tcp_rst": (1, 0, 1),
     "expire_nodest_conn": (2, 0, 2),
