@@ -176,25 +176,39 @@ unsigned int tell(const struct fnat_pkt *p,
 	return go_on(p, d);
 }
 
+/*
+ * What becomes of @p if a server of Masq has sent it to a client of ours. For
+ * anything else its source tells nothing: clients have their own hooks.
+ */
+static unsigned int answer(const struct fnat_pkt *p)
+{
+	struct fnat_dir *d = fnat_conn_find(p);
+
+	if (!d || fnat_dir_which(d) != FNAT_S2C)
+		return NF_ACCEPT;
+	return go_on(p, d);
+}
+
 static bool is_icmp(const struct fnat_pkt *p)
 {
 	return p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6;
 }
 
-/* What becomes of @skb, which is no fragment; @find as for tell(). */
+/*
+ * Reads @skb, which is no fragment, into @p; or there is no more to say of it than
+ * *@verdict. Nothing else of @p is read later, and zeroing it would cost more.
+ */
 static __always_inline
-unsigned int whole(struct fnat_net *fn, struct sk_buff *skb,
-		   const struct nf_hook_state *state,
-		   struct fnat_svc *(*find)(const struct fnat_pkt *p))
+bool reads(struct fnat_pkt *p, struct fnat_net *fn, struct sk_buff *skb,
+	   const struct nf_hook_state *state, unsigned int *verdict)
 {
-	/* What is read is parsed before: zeroing it costs more than reading it. */
-	struct fnat_pkt p __uninitialized;
-
-	if (!fnat_pkt_parse(&p, fn, skb, state))
-		return NF_ACCEPT;
-	if (unlikely(is_icmp(&p)))
-		return fnat_icmp(&p);
-	return tell(&p, find);
+	*verdict = NF_ACCEPT;
+	if (!fnat_pkt_parse(p, fn, skb, state))
+		return false;
+	if (likely(!is_icmp(p)))
+		return true;
+	*verdict = fnat_icmp(p);
+	return false;
 }
 
 /*
@@ -217,6 +231,7 @@ static unsigned int story4(void *priv, struct sk_buff *skb,
 			   const struct nf_hook_state *state)
 {
 	struct fnat_net *fn = priv;
+	struct fnat_pkt p __uninitialized;
 	unsigned int verdict;
 
 	if (!fnat_addrset_maybe4(&fn->addrs, ip_hdr(skb)->daddr))
@@ -226,13 +241,16 @@ static unsigned int story4(void *priv, struct sk_buff *skb,
 	if (unlikely(ip_is_fragment(ip_hdr(skb))) &&
 	    !fnat_frag_gather(fn, skb, AF_INET, false, &verdict))
 		return verdict;
-	return whole(fn, skb, state, fnat_svc_of);
+	if (!reads(&p, fn, skb, state, &verdict))
+		return verdict;
+	return tell(&p, fnat_svc_of);
 }
 
 static unsigned int story6(void *priv, struct sk_buff *skb,
 			   const struct nf_hook_state *state)
 {
 	struct fnat_net *fn = priv;
+	struct fnat_pkt p __uninitialized;
 	unsigned int verdict;
 
 	if (!fnat_addrset_maybe6(&fn->addrs, &ipv6_hdr(skb)->daddr))
@@ -242,7 +260,9 @@ static unsigned int story6(void *priv, struct sk_buff *skb,
 	if (unlikely(fnat_pkt_is_fragment6(skb)) &&
 	    !fnat_frag_gather(fn, skb, AF_INET6, false, &verdict))
 		return verdict;
-	return whole(fn, skb, state, fnat_svc_of);
+	if (!reads(&p, fn, skb, state, &verdict))
+		return verdict;
+	return tell(&p, fnat_svc_of);
 }
 
 /*
@@ -253,6 +273,7 @@ static unsigned int marked(void *priv, struct sk_buff *skb,
 			   const struct nf_hook_state *state)
 {
 	bool v4 = state->pf == NFPROTO_IPV4;
+	struct fnat_pkt p __uninitialized;
 	unsigned int verdict = NF_ACCEPT;
 
 	if (!skb->mark)
@@ -263,28 +284,9 @@ static unsigned int marked(void *priv, struct sk_buff *skb,
 	    !(fnat_svc_has_mark(priv, state->pf, skb->mark) &&
 	      fnat_frag_gather(priv, skb, state->pf, true, &verdict)))
 		return verdict;
-	return whole(priv, skb, state, fnat_svc_marked);
-}
-
-/*
- * What becomes of @skb if a server of Masq has sent it to a client of ours. For
- * anything else its source tells nothing: clients have their own hooks.
- */
-static __always_inline
-unsigned int answer(struct fnat_net *fn, struct sk_buff *skb,
-		    const struct nf_hook_state *state)
-{
-	struct fnat_pkt p __uninitialized;
-	struct fnat_dir *d;
-
-	if (!fnat_pkt_parse(&p, fn, skb, state))
-		return NF_ACCEPT;
-	if (unlikely(is_icmp(&p)))
-		return fnat_icmp(&p);
-	d = fnat_conn_find(&p);
-	if (!d || fnat_dir_which(d) != FNAT_S2C)
-		return NF_ACCEPT;
-	return go_on(&p, d);
+	if (!reads(&p, priv, skb, state, &verdict))
+		return verdict;
+	return tell(&p, fnat_svc_marked);
 }
 
 /*
@@ -296,6 +298,7 @@ static unsigned int masq4(void *priv, struct sk_buff *skb,
 {
 	union nf_inet_addr saddr = { .ip = ip_hdr(skb)->saddr };
 	struct fnat_net *fn = priv;
+	struct fnat_pkt p __uninitialized;
 	unsigned int verdict = NF_ACCEPT;
 
 	if (!fnat_addrset_maybe4(&fn->masqs, saddr.ip) &&
@@ -307,7 +310,9 @@ static unsigned int masq4(void *priv, struct sk_buff *skb,
 	    !(fnat_addrset_has_any(&fn->masqs, AF_INET, &saddr) &&
 	      fnat_frag_gather(fn, skb, AF_INET, true, &verdict)))
 		return verdict;
-	return answer(fn, skb, state);
+	if (!reads(&p, fn, skb, state, &verdict))
+		return verdict;
+	return answer(&p);
 }
 
 static unsigned int masq6(void *priv, struct sk_buff *skb,
@@ -315,6 +320,7 @@ static unsigned int masq6(void *priv, struct sk_buff *skb,
 {
 	union nf_inet_addr saddr = { .in6 = ipv6_hdr(skb)->saddr };
 	struct fnat_net *fn = priv;
+	struct fnat_pkt p __uninitialized;
 	unsigned int verdict = NF_ACCEPT;
 
 	if (!fnat_addrset_maybe6(&fn->masqs, &saddr.in6) &&
@@ -326,7 +332,9 @@ static unsigned int masq6(void *priv, struct sk_buff *skb,
 	    !(fnat_addrset_has_any(&fn->masqs, AF_INET6, &saddr) &&
 	      fnat_frag_gather(fn, skb, AF_INET6, true, &verdict)))
 		return verdict;
-	return answer(fn, skb, state);
+	if (!reads(&p, fn, skb, state, &verdict))
+		return verdict;
+	return answer(&p);
 }
 
 #define KIND(_hook, _pf, _where, _priority)				\
