@@ -175,7 +175,6 @@ int fnat_segment_send(struct fnat_net *fn, const struct fnat_segment *s)
 static bool has_neighbour(const struct sk_buff *skb)
 {
 	return skb->dev->type == ARPHRD_ETHER &&
-	       !(skb->dev->flags & IFF_LOOPBACK) &&
 	       skb_mac_header_was_set(skb) && skb_mac_header_len(skb) == ETH_HLEN &&
 	       is_valid_ether_addr(eth_hdr(skb)->h_source) && !skb_sec_path(skb);
 }
@@ -196,7 +195,6 @@ static int rewrite(struct sk_buff *skb, const struct fnat_pkt *p,
 	    (unlikely(skb_tailroom(skb) < iplen + SEGMENT_MAX) &&
 	     pskb_expand_head(skb, 0, iplen + SEGMENT_MAX, GFP_ATOMIC)))
 		return -ENOMEM;
-	skb_gso_reset(skb);
 	skb_reset_network_header(skb);
 	if (e->af == AF_INET)
 		put_ip4(skb, e, ttl);
@@ -232,7 +230,7 @@ unsigned int fnat_segment_reply(const struct fnat_pkt *p,
 	struct sk_buff *skb = p->skb;
 	struct ethhdr was, *eth;
 
-	if (unlikely(!has_neighbour(skb) ||
+	if (unlikely(!has_neighbour(skb) || skb_is_gso(skb) ||
 		     READ_ONCE(p->fn->tune.synack_route))) {
 		if (fnat_segment_send(p->fn, s))
 			return fnat_drop(p, FNAT_DROP_NO_ROUTE);
