@@ -133,10 +133,12 @@ def ours_setup(local, fair, **params):
     lab.ipvsadm("--set", "900", "120", "3600")
 
 
-def ahead_setup(local, fair):
-    """The same, looking ahead."""
-    ours_setup(local, fair)
-    lab.sh("sysctl", "-qw", "net.ipv4.vs.fullnat_lookahead=1", ns="director")
+def lookahead_setup(always):
+    """The same, but looking ahead ALWAYS or never, however many connections there are."""
+    def setup(local, fair):
+        ours_setup(local, fair)
+        lab.sh("sysctl", "-qw", f"net.ipv4.vs.fullnat_lookahead={always}", ns="director")
+    return setup
 
 
 PEERS = {
@@ -156,7 +158,8 @@ PEERS = {
     "haproxy": ("haproxy, TCP mode", None, True),
     "nginx": ("nginx stream", None, True),
     "ours": ("ours", ours_setup, True),
-    "ours-ahead": ("ours, looking ahead", ahead_setup, True),
+    "ours-ahead": ("ours, looking ahead", lookahead_setup(1), True),
+    "ours-blind": ("ours, never looking ahead", lookahead_setup(0), True),
     "ours-synproxy": ("ours, SYN proxy", None, True),
 }
 
