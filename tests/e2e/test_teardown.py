@@ -12,6 +12,7 @@ from e2e.conftest import BIG_MB, LIPS, RS1, RS2, VIP, curl
 from lib import lab
 
 SVC = f"{VIP}:80"
+ROUNDS = 12 if lab.SLOW == 1 else 6
 
 
 @contextlib.contextmanager
@@ -76,7 +77,7 @@ def test_server_drained_by_weight_0(web):
 def test_module_removed_under_traffic(director):
     """Some times over; it comes back and works."""
     with traffic():
-        for _ in range(8 // lab.SLOW):
+        for _ in range(ROUNDS // 3):
             configure()
             moving()
             lab.unload()
@@ -90,7 +91,7 @@ def test_services_changed_under_traffic(web):
     """Dests, LIPs and services come and go while clients hammer on them."""
     with traffic():
         moving()
-        for i in range(24 // lab.SLOW):
+        for i in range(ROUNDS):
             lab.ipvsadm("-e", "-t", SVC, "-r", f"{RS1}:80", "-b", "-w", i % 3)
             lab.ipvsadm("-Q", "-t", SVC, "-z", "10.99.0.1-10.99.0.3")
             lab.ipvsadm("-d", "-t", SVC, "-r", f"{RS2}:80")
