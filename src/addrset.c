@@ -124,8 +124,7 @@ bool fnat_addrset_has(const struct fnat_addrset *s, enum fnat_addr_kind kind,
 bool fnat_addrset_has_any(const struct fnat_addrset *s, u16 af,
 			  const union nf_inet_addr *addr)
 {
-	bool maybe = af == AF_INET ? fnat_addrset_maybe4(s, addr->ip) :
-				     fnat_addrset_maybe6(s, &addr->in6);
+	bool maybe = fnat_addrset_maybe(s, af, addr);
 
 	return unlikely(maybe) && find(s, af, addr);
 }

@@ -67,4 +67,13 @@ static inline bool fnat_addrset_maybe6(const struct fnat_addrset *s,
 			s->maybe);
 }
 
+/* The same of either family. */
+static __always_inline bool fnat_addrset_maybe(const struct fnat_addrset *s,
+					       u16 af,
+					       const union nf_inet_addr *addr)
+{
+	return af == AF_INET ? fnat_addrset_maybe4(s, addr->ip) :
+			       fnat_addrset_maybe6(s, &addr->in6);
+}
+
 #endif /* FNAT_ADDRSET_H */

@@ -227,60 +227,67 @@ unsigned int undisturbed(nf_hookfn *hook, void *priv, struct sk_buff *skb,
 	return verdict;
 }
 
-static unsigned int story4(void *priv, struct sk_buff *skb,
-			   const struct nf_hook_state *state)
+static __always_inline bool is_fragment(struct sk_buff *skb, u16 af)
 {
-	struct fnat_net *fn = priv;
+	return af == AF_INET ? ip_is_fragment(ip_hdr(skb)) :
+			       fnat_pkt_is_fragment6(skb);
+}
+
+/* Packets to a VIP or a LIP. */
+static __always_inline
+unsigned int story(nf_hookfn *hook, struct fnat_net *fn, struct sk_buff *skb,
+		   const struct nf_hook_state *state, u16 af)
+{
+	const union nf_inet_addr daddr = fnat_skb_daddr(skb, af);
 	struct fnat_pkt p __uninitialized;
 	unsigned int verdict;
 
-	if (!fnat_addrset_maybe4(&fn->addrs, ip_hdr(skb)->daddr))
+	if (!fnat_addrset_maybe(&fn->addrs, af, &daddr))
 		return NF_ACCEPT;
 	if (unlikely(!in_softirq()))
-		return undisturbed(story4, priv, skb, state);
-	if (unlikely(ip_is_fragment(ip_hdr(skb))) &&
-	    !fnat_frag_gather(fn, skb, AF_INET, false, &verdict))
+		return undisturbed(hook, fn, skb, state);
+	if (unlikely(is_fragment(skb, af)) &&
+	    !fnat_frag_gather(fn, skb, af, false, &verdict))
 		return verdict;
 	if (!reads(&p, fn, skb, state, &verdict))
 		return verdict;
 	return tell(&p, fnat_svc_of);
+}
+
+static unsigned int story4(void *priv, struct sk_buff *skb,
+			   const struct nf_hook_state *state)
+{
+	return story(story4, priv, skb, state, AF_INET);
 }
 
 static unsigned int story6(void *priv, struct sk_buff *skb,
 			   const struct nf_hook_state *state)
 {
-	struct fnat_net *fn = priv;
-	struct fnat_pkt p __uninitialized;
-	unsigned int verdict;
+	return story(story6, priv, skb, state, AF_INET6);
+}
 
-	if (!fnat_addrset_maybe6(&fn->addrs, &ipv6_hdr(skb)->daddr))
-		return NF_ACCEPT;
-	if (unlikely(!in_softirq()))
-		return undisturbed(story6, priv, skb, state);
-	if (unlikely(fnat_pkt_is_fragment6(skb)) &&
-	    !fnat_frag_gather(fn, skb, AF_INET6, false, &verdict))
-		return verdict;
-	if (!reads(&p, fn, skb, state, &verdict))
-		return verdict;
-	return tell(&p, fnat_svc_of);
+static __always_inline bool claims_icmp(const struct sk_buff *skb, u16 af)
+{
+	return af == AF_INET ? ip_hdr(skb)->protocol == IPPROTO_ICMP :
+			       ipv6_hdr(skb)->nexthdr == IPPROTO_ICMPV6;
 }
 
 /*
  * Packets with a firewall mark, once more: the mangle table has spoken, and
- * nobody has taken them by their address.
+ * nobody has taken them by their address. Errors need no mark: rules that name
+ * ports do not see them, and MTUs are found by them.
  */
 static unsigned int marked(void *priv, struct sk_buff *skb,
 			   const struct nf_hook_state *state)
 {
-	bool v4 = state->pf == NFPROTO_IPV4;
 	struct fnat_pkt p __uninitialized;
 	unsigned int verdict = NF_ACCEPT;
 
-	if (!skb->mark)
+	if (!skb->mark && !claims_icmp(skb, state->pf))
 		return NF_ACCEPT;
 	if (unlikely(!in_softirq()))
 		return undisturbed(marked, priv, skb, state);
-	if ((v4 ? ip_is_fragment(ip_hdr(skb)) : fnat_pkt_is_fragment6(skb)) &&
+	if (is_fragment(skb, state->pf) &&
 	    !(fnat_svc_has_mark(priv, state->pf, skb->mark) &&
 	      fnat_frag_gather(priv, skb, state->pf, true, &verdict)))
 		return verdict;
@@ -293,48 +300,37 @@ static unsigned int marked(void *priv, struct sk_buff *skb,
  * What a server of Masq sends is addressed to the client: who sent it tells
  * whose it may be. Errors about what it was sent may come from any router.
  */
-static unsigned int masq4(void *priv, struct sk_buff *skb,
-			  const struct nf_hook_state *state)
+static __always_inline
+unsigned int masq(nf_hookfn *hook, struct fnat_net *fn, struct sk_buff *skb,
+		  const struct nf_hook_state *state, u16 af)
 {
-	union nf_inet_addr saddr = { .ip = ip_hdr(skb)->saddr };
-	struct fnat_net *fn = priv;
+	const union nf_inet_addr saddr = fnat_skb_saddr(skb, af);
 	struct fnat_pkt p __uninitialized;
 	unsigned int verdict = NF_ACCEPT;
 
-	if (!fnat_addrset_maybe4(&fn->masqs, saddr.ip) &&
-	    ip_hdr(skb)->protocol != IPPROTO_ICMP)
+	if (!fnat_addrset_maybe(&fn->masqs, af, &saddr) && !claims_icmp(skb, af))
 		return NF_ACCEPT;
 	if (unlikely(!in_softirq()))
-		return undisturbed(masq4, priv, skb, state);
-	if (unlikely(ip_is_fragment(ip_hdr(skb))) &&
-	    !(fnat_addrset_has_any(&fn->masqs, AF_INET, &saddr) &&
-	      fnat_frag_gather(fn, skb, AF_INET, true, &verdict)))
+		return undisturbed(hook, fn, skb, state);
+	if (unlikely(is_fragment(skb, af)) &&
+	    !(fnat_addrset_has_any(&fn->masqs, af, &saddr) &&
+	      fnat_frag_gather(fn, skb, af, true, &verdict)))
 		return verdict;
 	if (!reads(&p, fn, skb, state, &verdict))
 		return verdict;
 	return answer(&p);
 }
 
+static unsigned int masq4(void *priv, struct sk_buff *skb,
+			  const struct nf_hook_state *state)
+{
+	return masq(masq4, priv, skb, state, AF_INET);
+}
+
 static unsigned int masq6(void *priv, struct sk_buff *skb,
 			  const struct nf_hook_state *state)
 {
-	union nf_inet_addr saddr = { .in6 = ipv6_hdr(skb)->saddr };
-	struct fnat_net *fn = priv;
-	struct fnat_pkt p __uninitialized;
-	unsigned int verdict = NF_ACCEPT;
-
-	if (!fnat_addrset_maybe6(&fn->masqs, &saddr.in6) &&
-	    ipv6_hdr(skb)->nexthdr != IPPROTO_ICMPV6)
-		return NF_ACCEPT;
-	if (unlikely(!in_softirq()))
-		return undisturbed(masq6, priv, skb, state);
-	if (unlikely(fnat_pkt_is_fragment6(skb)) &&
-	    !(fnat_addrset_has_any(&fn->masqs, AF_INET6, &saddr) &&
-	      fnat_frag_gather(fn, skb, AF_INET6, true, &verdict)))
-		return verdict;
-	if (!reads(&p, fn, skb, state, &verdict))
-		return verdict;
-	return answer(&p);
+	return masq(masq6, priv, skb, state, AF_INET6);
 }
 
 #define KIND(_hook, _pf, _where, _priority)				\

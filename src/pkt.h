@@ -116,6 +116,31 @@ static inline u8 fnat_pkt_ttl(const struct fnat_pkt *p)
 				  ipv6_hdr(p->skb)->hop_limit;
 }
 
+/* Where @skb, of IP, comes from and goes to. */
+static __always_inline
+union nf_inet_addr fnat_skb_saddr(const struct sk_buff *skb, u16 af)
+{
+	union nf_inet_addr addr = {};
+
+	if (af == AF_INET)
+		addr.ip = ip_hdr(skb)->saddr;
+	else
+		addr.in6 = ipv6_hdr(skb)->saddr;
+	return addr;
+}
+
+static __always_inline
+union nf_inet_addr fnat_skb_daddr(const struct sk_buff *skb, u16 af)
+{
+	union nf_inet_addr addr = {};
+
+	if (af == AF_INET)
+		addr.ip = ip_hdr(skb)->daddr;
+	else
+		addr.in6 = ipv6_hdr(skb)->daddr;
+	return addr;
+}
+
 static inline __be16 fnat_sport(__be32 ports)
 {
 	return cpu_to_be16(be32_to_cpu(ports) >> 16);

@@ -179,13 +179,17 @@ def test_fragments_of_another_mark(marked):
         marked.s.expect(flow.passed_on(marked.c.send(piece)))
 
 
-def test_error_about_a_marked_flow(marked):
-    """A router beyond the client: its word reaches the server, if it has the mark."""
+@pytest.mark.parametrize("has_mark", [True, False], ids=["marked", "not marked"])
+def test_error_about_a_marked_flow(marked, has_mark):
+    """A router beyond the client: its word reaches the server, whether it has the mark."""
     flow = marked.udp().open()
     sent = flow.from_server(payload=b"answer")
     got = flow.down(payload=b"answer")
     told = Frame(smac=got.dmac, dmac=got.smac, src=flow.client, dst=VIP, proto=ICMP, type=3,
                  code=3, payload=got.packet()[:28])
+    if not has_mark:
+        nft("flush ruleset")
+        mark(f"ip daddr {VIP} udp dport 53")
     with marked.counted(icmp_translated=1):
         marked.c.send(told)
         heard = marked.s.receive()
