@@ -38,26 +38,47 @@ static inline bool seek(const u8 **o, const u8 *end, u8 *n)
 	return false;
 }
 
-/* The first of @kind that is at least @min bytes long; its length in *@n. Or NULL. */
-static u8 *find(u8 *opt, unsigned int len, u8 kind, u8 min, u8 *n)
+/*
+ * The first of @kind at or behind *@o, which is then behind it; its length in *@n. Or
+ * NULL. Whoever looks for one takes all: of several, hosts believe the last.
+ */
+static u8 *next(const u8 **o, const u8 *end, u8 kind, u8 *n)
 {
-	const u8 *end = opt + len;
-	const u8 *o = opt;
+	const u8 *found;
 
-	for (; seek(&o, end, n); o += *n)
-		if (*o == kind && *n >= min)
-			return (u8 *)o;
+	while (seek(o, end, n)) {
+		found = *o;
+		*o += *n;
+		if (*found == kind)
+			return (u8 *)found;
+	}
 	return NULL;
+}
+
+/* The same of timestamps, which have but one length. */
+static u8 *next_timestamp(const u8 **o, const u8 *end)
+{
+	u8 *found;
+	u8 n;
+
+	do
+		found = next(o, end, OPT_TIMESTAMP, &n);
+	while (found && n != LEN_TIMESTAMP);
+	return found;
 }
 
 int fnat_tcpopt_wscale(const u8 *opt, unsigned int len)
 {
+	const u8 *end = opt + len;
+	const u8 *found;
+	int scale = -1;
 	u8 n;
-	const u8 *o = find((u8 *)opt, len, OPT_WSCALE, LEN_WSCALE, &n);
 
-	if (!o || n != LEN_WSCALE)
-		return -1;
-	return o[2] > FNAT_TCPOPT_WSCALE_MAX ? FNAT_TCPOPT_WSCALE_MAX : o[2];
+	while ((found = next(&opt, end, OPT_WSCALE, &n)))
+		if (n == LEN_WSCALE)
+			scale = found[2] > FNAT_TCPOPT_WSCALE_MAX ?
+				FNAT_TCPOPT_WSCALE_MAX : found[2];
+	return scale;
 }
 
 static void add32(u8 *at, u32 n)
@@ -65,35 +86,36 @@ static void add32(u8 *at, u32 n)
 	put_unaligned_be32(get_unaligned_be32(at) + n, at);
 }
 
-/* The timestamp option, of the one length that it may have; or NULL. */
-static u8 *timestamp(u8 *opt, unsigned int len)
-{
-	u8 n;
-	u8 *o = find(opt, len, OPT_TIMESTAMP, LEN_TIMESTAMP, &n);
-
-	return o && n == LEN_TIMESTAMP ? o : NULL;
-}
-
 bool fnat_tcpopt_timestamp(const u8 *opt, unsigned int len, u32 *val, u32 *ecr)
 {
-	const u8 *o = timestamp((u8 *)opt, len);
+	const u8 *end = opt + len;
+	bool any = false;
+	const u8 *found;
 
-	if (!o)
+	/* Of a flood of ACKs most have none. */
+	if (len < LEN_TIMESTAMP)
 		return false;
-	*val = get_unaligned_be32(o + 2);
-	*ecr = get_unaligned_be32(o + 6);
-	return true;
+	while ((found = next_timestamp(&opt, end))) {
+		*val = get_unaligned_be32(found + 2);
+		*ecr = get_unaligned_be32(found + 6);
+		any = true;
+	}
+	return any;
 }
 
 bool fnat_tcpopt_shift_timestamp(u8 *opt, unsigned int len, u32 val, u32 ecr)
 {
-	u8 *o = timestamp(opt, len);
+	const u8 *end = opt + len;
+	const u8 *o = opt;
+	bool any = false;
+	u8 *found;
 
-	if (!o)
-		return false;
-	add32(o + 2, val);
-	add32(o + 6, ecr);
-	return true;
+	while ((found = next_timestamp(&o, end))) {
+		add32(found + 2, val);
+		add32(found + 6, ecr);
+		any = true;
+	}
+	return any;
 }
 
 static inline void note_offer(const u8 *o, u8 n, struct fnat_tcpopt_offer *offer)
@@ -162,25 +184,32 @@ unsigned int fnat_tcpopt_write(u8 *opt, const struct fnat_tcpopt_offer *offer)
 
 bool fnat_tcpopt_strip_timestamp(u8 *opt, unsigned int len)
 {
-	u8 n;
-	u8 *o = find(opt, len, OPT_TIMESTAMP, LEN_TIMESTAMP, &n);
+	const u8 *end = opt + len;
+	const u8 *o = opt;
+	bool any = false;
+	u8 *found;
 
-	if (!o)
-		return false;
-	memset(o, OPT_NOP, n);
-	return true;
+	while ((found = next_timestamp(&o, end))) {
+		memset(found, OPT_NOP, LEN_TIMESTAMP);
+		any = true;
+	}
+	return any;
 }
 
 bool fnat_tcpopt_shift_sack(u8 *opt, unsigned int len, u32 off)
 {
+	const u8 *end = opt + len;
+	const u8 *o = opt;
+	bool any = false;
+	u8 *found;
 	u8 n, i;
-	u8 *o = find(opt, len, OPT_SACK, LEN_SACK_BASE + LEN_SACK_BLOCK, &n);
 
-	if (!o)
-		return false;
-	for (i = LEN_SACK_BASE; i + LEN_SACK_BLOCK <= n; i += LEN_SACK_BLOCK) {
-		add32(o + i, off);
-		add32(o + i + 4, off);
-	}
-	return true;
+	while ((found = next(&o, end, OPT_SACK, &n)))
+		for (i = LEN_SACK_BASE; i + LEN_SACK_BLOCK <= n;
+		     i += LEN_SACK_BLOCK) {
+			add32(found + i, off);
+			add32(found + i + 4, off);
+			any = true;
+		}
+	return any;
 }

@@ -41,10 +41,10 @@ int fnat_tcpopt_wscale(const u8 *opt, unsigned int len);
 /* TSval and TSecr that a segment carries, in *@val and *@ecr. Whether there are any. */
 bool fnat_tcpopt_timestamp(const u8 *opt, unsigned int len, u32 *val, u32 *ecr);
 
-/* Adds @val to TSval and @ecr to TSecr. Whether there was a timestamp. */
+/* Adds @val to TSval and @ecr to TSecr of all timestamps. Whether there was one. */
 bool fnat_tcpopt_shift_timestamp(u8 *opt, unsigned int len, u32 val, u32 ecr);
 
-/* Overwrites a timestamp option with NOPs. Whether there was one. */
+/* Overwrites all timestamp options with NOPs. Whether there was one. */
 bool fnat_tcpopt_strip_timestamp(u8 *opt, unsigned int len);
 
 /* Adds @off to both edges of every SACK block. Whether there was one. */

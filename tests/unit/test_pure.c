@@ -95,6 +95,27 @@ static void timestamps_move(void)
 	EXPECT(!fnat_tcpopt_shift_timestamp(opt, 11, 1, 1));
 }
 
+/* Hosts believe the last of several: none of them is left as it was. */
+static void all_of_several_are_meant(void)
+{
+	u8 two[] = { 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 8, 10, 0, 0, 0, 3, 0, 0, 0, 4 };
+	static const u8 moved[] = { 8, 10, 0, 0, 0, 6, 0, 0, 0, 9,
+				    8, 10, 0, 0, 0, 8, 0, 0, 0, 11 };
+	u8 scales[] = { 3, 3, 2, 3, 3, 9, 3, 4, 1, 1, 0, 0 };
+	u8 sacks[] = { 5, 10, 0, 0, 0, 1, 0, 0, 0, 2, 5, 10, 0, 0, 0, 3, 0, 0, 0, 4 };
+	u32 val, ecr;
+
+	EXPECT(fnat_tcpopt_timestamp(two, sizeof(two), &val, &ecr));
+	EXPECT(val == 3 && ecr == 4);
+	EXPECT(fnat_tcpopt_shift_timestamp(two, sizeof(two), 5, 7));
+	EXPECT(!memcmp(two, moved, sizeof(two)));
+	EXPECT(fnat_tcpopt_strip_timestamp(two, sizeof(two)));
+	EXPECT(!fnat_tcpopt_timestamp(two, sizeof(two), &val, &ecr));
+	EXPECT(fnat_tcpopt_wscale(scales, sizeof(scales)) == 9);
+	EXPECT(fnat_tcpopt_shift_sack(sacks, sizeof(sacks), 1));
+	EXPECT(sacks[5] == 2 && sacks[9] == 3 && sacks[15] == 4 && sacks[19] == 5);
+}
+
 static void sack_edges_move(void)
 {
 	u8 opt[] = { 1, 1, 5, 18, 0, 0, 0, 10, 0, 0, 0, 20,
@@ -373,6 +394,7 @@ int main(void)
 	shuffle_depends_on_its_key();
 	timestamp_is_stripped();
 	timestamps_move();
+	all_of_several_are_meant();
 	sack_edges_move();
 	broken_options_are_left_alone();
 	window_scale_is_capped();
