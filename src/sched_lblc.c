@@ -7,7 +7,8 @@
  * A service's memory of addresses is the one thing that a scheduler writes on
  * the packet path: by first packets, under a lock of its own.
  */
-#include <linux/hash.h>
+#include <linux/random.h>
+#include <linux/siphash.h>
 #include <linux/slab.h>
 
 #include "addr.h"
@@ -42,15 +43,17 @@ struct fnat_lblc {
 	struct fnat_svc		*svc;
 	struct delayed_work	sweep;
 	struct rcu_head		rcu;
+	siphash_key_t		key;		/* fixed */
 	struct hlist_head	tab[1 << TABLE_BITS];
 };
 
+/* Keyed: of a service by mark clients choose the address, and could choose one chain. */
 static struct hlist_head *chain(struct fnat_lblc *l,
 				const union nf_inet_addr *addr)
 {
-	__be32 fold = fnat_addr_fold(l->svc->key.af, addr);
+	u64 h = siphash(addr, sizeof(*addr), &l->key);
 
-	return &l->tab[hash_32((__force u32)fold, TABLE_BITS)];
+	return &l->tab[h % ARRAY_SIZE(l->tab)];
 }
 
 static void leave(struct entry *e, struct member *m)
@@ -125,12 +128,17 @@ static struct member *extreme(const struct entry *e,
 	return best;
 }
 
-/* @d joins @e, which is made for @addr if it is NULL; quietly not without memory. */
+/*
+ * @d joins @e, which is made for @addr if it is NULL; quietly not without memory, or
+ * with as many as there may be.
+ */
 static void join(struct fnat_lblc *l, struct entry *e,
 		 const union nf_inet_addr *addr, struct fnat_dest *d)
 {
 	struct member *m;
 
+	if (!e && l->n >= ENTRIES_MAX)
+		return;
 	if (e)
 		list_for_each_entry(m, &e->members, list)
 			if (m->dest == d)
@@ -248,7 +256,7 @@ static void sweep_chain(struct fnat_lblc *l, u32 i, u32 limit)
 
 		drop_removed(e);
 		if (list_empty(&e->members) || idle > limit ||
-		    (l->n > ENTRIES_MAX && idle > YOUNG))
+		    (l->n >= ENTRIES_MAX && idle > YOUNG))
 			forget(l, e);
 	}
 	spin_unlock_bh(&l->lock);
@@ -283,6 +291,7 @@ int fnat_sched_start(struct fnat_svc *svc, const struct fnat_sched *sched)
 		return -ENOMEM;
 	spin_lock_init(&l->lock);
 	l->svc = svc;
+	get_random_bytes(&l->key, sizeof(l->key));
 	INIT_DELAYED_WORK(&l->sweep, sweep);
 	queue_delayed_work(fnat_wq, &l->sweep, SWEEP * HZ);
 	rcu_assign_pointer(svc->lblc, l);

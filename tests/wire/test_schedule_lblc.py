@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """lblc and lblcr: an address stays with its server, or its few servers, while it can."""
 
+import struct
+
 import pytest
 
 from lib import lab
+from lib.packet import VNET, fold
 from test_fwmark import mark
 from world import SERVERS, sysctl
 
@@ -66,6 +69,33 @@ def test_a_server_that_drains_or_goes(world, cache, ask, scheduler):
         assert ask("203.0.113.1") == other
     world.edit("-d", other, mark=MARK)
     assert ask("203.0.113.1") == rs
+
+
+ENTRIES = 16384
+
+
+def one_of_each(flow, count):
+    """The flow's first packet, to COUNT addresses from 203.0.0.0 on."""
+    head, body = VNET.size + 14, bytearray(flow.from_client(payload=b"x").wire())
+    body[head + 26:head + 28] = b"\0\0"         # no UDP checksum
+    for n in range(count):
+        body[head + 10:head + 12] = b"\0\0"
+        body[head + 16:head + 20] = bytes([203, 0, n >> 8, n & 255])
+        struct.pack_into("!H", body, head + 10,
+                         ~fold(sum(struct.unpack_from("!10H", body, head))) & 0xffff)
+        yield bytes(body)
+
+
+def test_memory_is_not_without_end(world, ask):
+    """More addresses than it has room for go where there is least to do, each time."""
+    mark("ip daddr 203.0.0.0/16")
+    world.service(mark=MARK, scheduler="lblc", servers={A: 65535, B: 65535})
+    known = ask("203.0.255.1")
+    world.c.send_all(one_of_each(world.udp(), ENTRIES - 1))
+    world.s.drain()
+    assert len(world.conns()) == ENTRIES
+    assert {ask("203.0.255.1") for _ in range(4)} == {known}
+    assert {ask("203.0.255.2") for _ in range(10)} == {A, B}
 
 
 def test_lblc_leaves_an_overloaded_server(cache, ask):
