@@ -65,28 +65,42 @@ static bool host_source(struct fnat_net *fn, u16 af,
 	return found;
 }
 
+/* Whether the host would speak to @dest from an address in @range, or it has one. */
+static bool is_near(struct fnat_net *fn, const union nf_inet_addr *dest,
+		    const struct fnat_laddr_range *range)
+{
+	union nf_inet_addr source;
+
+	cond_resched();
+	rcu_read_lock();
+	source = fnat_addr_towards(fn->net, range->af, dest);
+	rcu_read_unlock();
+	return covers(range, dest) || covers(range, &source);
+}
+
 /*
- * Whether the host would speak to a real server of @svc from an address in
- * @range, or such an address is a real server's.
+ * The same of the real servers of @svc, or, for the default pool, of all. Caller
+ * holds fn->cfg.
  */
 static bool near_dest(struct fnat_net *fn, const struct fnat_svc *svc,
 		      const struct fnat_laddr_range *range)
 {
 	const struct fnat_dests *set;
-	union nf_inet_addr source;
-	bool found = false;
+	const struct fnat_rs *rs;
 	u32 i;
 
-	rcu_read_lock();
-	set = svc ? rcu_dereference(svc->dests) : NULL;
-	for (i = 0; set && i < set->n && !found; i++) {
-		source = fnat_addr_towards(fn->net, range->af,
-					   &set->v[i]->addr);
-		found = covers(range, &set->v[i]->addr) ||
-			covers(range, &source);
-	}
-	rcu_read_unlock();
-	return found;
+	set = svc ? rcu_dereference_protected(svc->dests,
+					      lockdep_is_held(&fn->cfg)) : NULL;
+	for (i = 0; set && i < set->n; i++)
+		if (is_near(fn, &set->v[i]->addr, range))
+			return true;
+	if (svc)
+		return false;
+	list_for_each_entry(rs, &fn->rs_list, list)
+		if (rs->af == range->af && refcount_read(&rs->refs) &&
+		    is_near(fn, &rs->addr, range))
+			return true;
+	return false;
 }
 
 /* Whether somebody here answers ARP or ND for @addr; -EINVAL: no unicast. */
@@ -94,7 +108,7 @@ static int answered(struct fnat_net *fn, u16 af,
 		    const union nf_inet_addr *addr)
 {
 	if (af == AF_INET6)
-		return fnat_addr_is_local(fn->net, af, addr);
+		return fnat_addr_is_local(fn->net, NULL, af, addr);
 	switch (inet_addr_type(fn->net, addr->ip)) {
 	case RTN_UNICAST:
 		return false;

@@ -2,6 +2,7 @@
 #include <net/sock.h>
 
 #include "addr.h"
+#include "laddr.h"
 #include "nl.h"
 #include "pkt.h"
 
@@ -136,24 +137,36 @@ static int parse_opts(const struct fnat_net *fn, const struct request *req,
 	return err ?: check_port(req, opts->fwd_method, ea);
 }
 
-/* A VIP or a LIP as its own server would send packets round in circles. */
+/*
+ * A VIP or a LIP as its own server would send packets round in circles. A LIP that
+ * the host itself may take towards it, as IPv6 chooses by itself, can be told
+ * from where it was added, but not refused: the server is needed.
+ */
 static int check_addr(struct fnat_net *fn, const struct request *req,
 		      struct netlink_ext_ack *ea)
 {
-	bool ours;
+	u16 af = req->svc->key.af;
+	union nf_inet_addr source;
+	bool ours, shared;
 
-	if (fnat_addr_unusable(req->svc->key.af, &req->addr)) {
+	fnat_laddr_reap(fn);
+	if (fnat_addr_unusable(af, &req->addr)) {
 		NL_SET_ERR_MSG(ea, "A real server has a unicast address, not link-local");
 		return -EINVAL;
 	}
 	rcu_read_lock();
-	ours = fnat_addrset_has_any(&fn->addrs, req->svc->key.af, &req->addr);
+	ours = fnat_addrset_has_any(&fn->addrs, af, &req->addr);
+	source = fnat_addr_towards(fn->net, af, &req->addr);
+	shared = fnat_addrset_has(&fn->addrs, FNAT_ADDR_LIP, af, &source);
 	rcu_read_unlock();
 	if (ours) {
 		NL_SET_ERR_MSG(ea,
 			       "This is a VIP or a LIP, not a real server's address");
 		return -EINVAL;
 	}
+	if (shared)
+		NL_SET_ERR_MSG(ea,
+			       "The host speaks to this real server from a LIP: its own connections may be taken for clients'");
 	return 0;
 }
 

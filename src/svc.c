@@ -134,6 +134,8 @@ static int add_vip(struct fnat_net *fn, const struct fnat_svc_key *key,
 
 	if (key->fwmark)
 		return 0;
+	/* One that has just been given up is none any more. */
+	fnat_laddr_reap(fn);
 	err = fnat_addrset_add(&fn->addrs, FNAT_ADDR_VIP, key->af, &key->addr);
 	if (err == -EBUSY)
 		NL_SET_ERR_MSG(ea, "This address is a LIP: a VIP needs another");

@@ -125,6 +125,7 @@ def lips():
     yield ("short lip", NEW_LADDR, attr(LADDR | NESTED, attr(1, b"\1\2\3")), EINVAL,
            "too short")
     yield "no lip", NEW_LADDR, strict(key()), EINVAL, "No local address"
+    yield "real server in the pool", NEW_LADDR, laddr(SERVERS[0]), EINVAL, "real server"
     yield "not in the pool", DEL_LADDR, laddr(LIPS[0]), ENOENT, "nothing was removed"
     yield "no address", NEW_LADDR, attr(LADDR | NESTED), EINVAL, "missing"
     yield "unflagged lip", NEW_LADDR, attr(LADDR, laddr()[4:]), EINVAL, "NLA_F_NESTED"

@@ -5,12 +5,13 @@ import socket
 
 import pytest
 
-from abi import (DEST, FULLNAT, GET_CONFIG, GET_DAEMON, GET_DEST, GET_INFO, GET_LADDR,
+from abi import (DEL_DEST, DEL_LADDR, DEL_SERVICE, DEST, FULLNAT, GET_CONFIG, GET_DAEMON, GET_DEST, GET_INFO, GET_LADDR,
                  GET_SERVICE, KEY, LADDR, MSS, NEW_DEST, NEW_LADDR, NEW_SERVICE, SACK, SERVICE,
                  SET_CONFIG, SET_DEST, SET_INFO, SET_SERVICE, TTL, WSCALE, ZERO, dest, key,
                  laddr, service, strict)
 from lib.netlink import attr, attrs, be16, ip, number, string, u16, u32
 from world import LIPS, SERVERS, VIP, sysctl
+from world import ip as command
 
 
 @pytest.fixture
@@ -193,3 +194,25 @@ def test_warning(nl):
     """A LIP that is no address of the host is taken; -G lists it."""
     nl.request(NEW_LADDR, strict(key()) + laddr("10.97.0.1"))
     assert len(nl.dump(GET_LADDR, strict(key()))) == 2
+
+
+def test_server_that_the_host_asks_from_a_lip(world, nl):
+    """It is taken, with a warning: the checks of its health may meet the ports of clients."""
+    command("route add 10.10.0.9 dev taps src " + LIPS[0])
+    done = world.ipvsadm("-a", "-t", f"{VIP}:80", "-r", "10.10.0.9:80", "-b")
+    assert "from a LIP" in done.stdout + done.stderr
+    assert "from a LIP" not in str(world.ipvsadm("-a", "-t", f"{VIP}:80", "-r", "10.10.0.8:80", "-b"))
+    assert len(nl.dump(GET_DEST, key())) == 3
+
+
+def test_lip_that_was_given_up(nl):
+    """It is one no more, whoever tidies up later: it may be a VIP, or a server, at once."""
+    for _ in range(20):
+        nl.request(NEW_LADDR, strict(key()) + laddr("10.97.0.1"))
+        nl.request(DEL_LADDR, strict(key()) + laddr("10.97.0.1"))
+        nl.request(NEW_SERVICE, service(addr=ip("10.97.0.1")))
+        nl.request(DEL_SERVICE, service(addr=ip("10.97.0.1")))
+        nl.request(NEW_LADDR, strict(key()) + laddr("10.97.0.2"))
+        nl.request(DEL_LADDR, strict(key()) + laddr("10.97.0.2"))
+        nl.request(NEW_DEST, service() + dest(addr=ip("10.97.0.2")))
+        nl.request(DEL_DEST, service() + dest(addr=ip("10.97.0.2")))
