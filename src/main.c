@@ -139,16 +139,17 @@ static int __net_init net_init(struct net *net)
 	err = fnat_cookie_keys_init(fn);
 	if (err)
 		goto exit_total;
-	err = fnat_sysctl_init(fn);
-	if (err)
-		goto exit_keys;
 	err = fnat_procfs_init(fn);
 	if (err)
-		goto exit_sysctl;
+		goto exit_keys;
+	/* The last: who writes one may start what nothing here would stop. */
+	err = fnat_sysctl_init(fn);
+	if (err)
+		goto exit_procfs;
 	return 0;
 
-exit_sysctl:
-	fnat_sysctl_exit(fn);
+exit_procfs:
+	fnat_procfs_exit(fn);
 exit_keys:
 	fnat_cookie_keys_exit(fn);
 exit_total:

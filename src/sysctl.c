@@ -168,7 +168,8 @@ int fnat_sysctl_init(struct fnat_net *fn)
 		t[i].procname = k->name;
 		t[i].data = int_at(fn, k->at);
 		t[i].maxlen = sizeof(int);
-		t[i].mode = 0644;
+		/* As in-tree IPVS: not for who is root by a user namespace. */
+		t[i].mode = fn->net->user_ns == &init_user_ns ? 0644 : 0444;
 		t[i].proc_handler = do_knob;
 		t[i].extra1 = (void *)k;
 		t[i].extra2 = fn;

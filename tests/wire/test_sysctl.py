@@ -130,6 +130,14 @@ def test_each_namespace_has_its_own(world):
     assert value("timeout_udp") == 7
 
 
+def test_who_is_root_by_a_user_namespace(world):
+    """May read, not write: what is set there costs the whole host."""
+    for what, may in (("cat", True), ("echo 1 >", False)):
+        done = lab.sh("unshare", "-Urn", "sh", "-c",
+                      f"{what} /proc/sys/net/ipv4/vs/fullnat_lookahead", check=False)
+        assert (done.returncode == 0) == may, done.stderr
+
+
 def test_timeouts_are_those_of_set(world):
     """ipvsadm --set and the sysctls speak of the same three."""
     world.ipvsadm("--set", 11, 12, 13)
