@@ -319,12 +319,13 @@ int fnat_dest_add(struct fnat_svc *svc, const union nf_inet_addr *addr,
 		return -ENOMEM;
 	set_opts(d, opts);
 	d->id = ++svc->fn->last_dest_id;
+	/* Before packets can choose it again. */
+	WRITE_ONCE(d->removed, false);
 	err = watch(d, opts->fwd_method) ?: replace_set(svc, d, NULL);
 	if (err) {
 		retire(d);
 		return err;
 	}
-	WRITE_ONCE(d->removed, false);
 	judge_load(d);
 	fnat_probe_want(d);
 	return 0;

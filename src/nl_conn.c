@@ -241,8 +241,8 @@ int fnat_nl_dump_conn(struct sk_buff *msg, struct netlink_callback *cb)
 			break;
 		if (at->bucket % 1024 == 0) {
 			cond_resched();
-			if (signal_pending(current))
-				return msg->len ?: -EINTR;
+			if (fatal_signal_pending(current))
+				return -EINTR;
 		}
 	}
 	return msg->len;
