@@ -6,12 +6,14 @@
 
 #include "addr.h"
 
-bool fnat_addr_is_local(struct net *net, u16 af,
+bool fnat_addr_is_local(struct net *net, const struct net_device *dev, u16 af,
 			const union nf_inet_addr *addr)
 {
 	if (af == AF_INET)
-		return inet_addr_type(net, addr->ip) == RTN_LOCAL;
-	return ipv6_chk_addr(net, &addr->in6, NULL, 0);
+		return inet_addr_type_dev_table(net, dev, addr->ip) ==
+		       RTN_LOCAL;
+	return ipv6_chk_addr_and_flags(net, &addr->in6, dev, true, 0,
+				       IFA_F_TENTATIVE);
 }
 
 void fnat_addr_sockaddr(void *to, u16 af, const union nf_inet_addr *addr,

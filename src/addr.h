@@ -107,8 +107,8 @@ static inline int fnat_addr_cmp(u16 af, const union nf_inet_addr *a,
 void fnat_addr_sockaddr(void *to, u16 af, const union nf_inet_addr *addr,
 			__be16 port);
 
-/* Whether @addr is one of the host's own. RCU. */
-bool fnat_addr_is_local(struct net *net, u16 af,
+/* Whether @addr is one of the host's own, in the VRF of @dev, or in none (NULL). RCU. */
+bool fnat_addr_is_local(struct net *net, const struct net_device *dev, u16 af,
 			const union nf_inet_addr *addr);
 
 /* From where the host itself would speak to @daddr; all zero: it could not. */

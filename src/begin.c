@@ -20,6 +20,13 @@ static bool opens(const struct fnat_pkt *p)
 				FNAT_TH_FIN)) == FNAT_TH_SYN;
 }
 
+/* Whether a cookie, which is now asked for or has come, is to take the place of @c. */
+static bool yields(const struct fnat_pkt *p, const struct fnat_conn *c)
+{
+	return !(READ_ONCE(c->flags) & FNAT_CONN_DOUBTED) &&
+	       fnat_synproxy_reuses(p->fn, READ_ONCE(c->state));
+}
+
 bool fnat_begins_anew(const struct fnat_pkt *p, struct fnat_dir *d)
 {
 	struct fnat_conn *c = fnat_dir_conn(d);
@@ -32,12 +39,10 @@ bool fnat_begins_anew(const struct fnat_pkt *p, struct fnat_dir *d)
 		if (!fnat_track_reopens(p, d) || !fnat_pkt_intact(p))
 			return false;
 		if (fnat_synproxy_guards(svc, p))
-			return true;
+			return yields(p, c);
 		fnat_count(p->fn, FNAT_EV_REOPENED);
 	} else {
-		if (!fnat_synproxy_remembers(svc, p) ||
-		    c->flags & FNAT_CONN_DOUBTED ||
-		    !fnat_synproxy_reuses(p->fn, c->state) ||
+		if (!fnat_synproxy_remembers(svc, p) || !yields(p, c) ||
 		    !fnat_synproxy_proves(p, svc, &proof))
 			return false;
 		fnat_count(p->fn, FNAT_EV_SYNPROXY_REUSED);
@@ -195,7 +200,7 @@ static unsigned int stray(const struct fnat_pkt *p, const struct fnat_svc *svc)
 		return fnat_drop(p, FNAT_DROP_DEFENCE_TCP);
 	if (mode == FNAT_STRAY_PASS ||
 	    (mode == FNAT_STRAY_HOST &&
-	     fnat_addr_is_local(p->fn->net, p->af, &p->daddr))) {
+	     fnat_addr_is_local(p->fn->net, p->in, p->af, &p->daddr))) {
 		fnat_count(p->fn, FNAT_EV_STRAY);
 		return NF_ACCEPT;
 	}

@@ -2,6 +2,7 @@
 #include <net/ip.h>
 #include <net/ipv6.h>
 #include <net/ipv6_frag.h>
+#include <net/l3mdev.h>
 #include <net/netfilter/ipv6/nf_defrag_ipv6.h>
 
 #include "defence.h"
@@ -9,7 +10,10 @@
 #include "frag.h"
 #include "pkt.h"
 
-/* Keeps our fragments apart from conntrack's, which may pass here as well. */
+/*
+ * Keeps our fragments apart from conntrack's, which may pass here as well. The index
+ * of a VRF is added, as ip_defrag() has it by itself.
+ */
 #define USER6	0x464e4154
 
 static bool gather4(struct fnat_net *fn, struct sk_buff *skb,
@@ -31,7 +35,8 @@ static bool gather6(struct fnat_net *fn, struct sk_buff *skb,
 	int err;
 
 	local_bh_disable();
-	err = nf_ct_frag6_gather(fn->net, skb, USER6);
+	err = nf_ct_frag6_gather(fn->net, skb,
+				 USER6 + l3mdev_master_ifindex_rcu(skb->dev));
 	local_bh_enable();
 	*verdict = err == -EINPROGRESS ? NF_STOLEN : NF_DROP;
 	/* What it does not understand it leaves as it is. */
@@ -41,15 +46,11 @@ static bool gather6(struct fnat_net *fn, struct sk_buff *skb,
 bool fnat_frag_gather(struct fnat_net *fn, struct sk_buff *skb, u16 af,
 		      bool any, unsigned int *verdict)
 {
-	union nf_inet_addr daddr = {};
+	const union nf_inet_addr daddr = fnat_skb_daddr(skb, af);
 
 	*verdict = NF_ACCEPT;
 	if (!fnat_pkt_for_host(skb))
 		return false;
-	if (af == AF_INET)
-		daddr.ip = ip_hdr(skb)->daddr;
-	else
-		daddr.in6 = ipv6_hdr(skb)->daddr;
 	if (!any && !fnat_addrset_has_any(&fn->addrs, af, &daddr))
 		return false;
 	if (fnat_defence_fragment(fn, af, &daddr)) {
@@ -88,7 +89,8 @@ void fnat_frag_prepare(const struct fnat_pkt *p, bool cut)
 	IPCB(p->skb)->flags = flags;
 	if (cut) {
 		/* Two clients behind one LIP may have chosen the same. */
-		__ip_select_ident(p->fn->net, ip_hdr(p->skb), 1);
+		__ip_select_ident(p->fn->net, ip_hdr(p->skb),
+				  skb_shinfo(p->skb)->gso_segs ?: 1);
 		ip_send_check(ip_hdr(p->skb));
 	}
 }

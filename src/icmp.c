@@ -136,6 +136,21 @@ static unsigned int pass_on(const struct fnat_pkt *p,
 	return fnat_xmit(p, dst, fnat_route_hop(back), true);
 }
 
+/*
+ * Whether @p, about a packet of @back's other side, cannot come from where it says.
+ * The host's own come from whatever address it has, a LIP as well; those of a
+ * router on this link may come from a link-local one, which goes no further.
+ */
+static bool is_forged(const struct fnat_pkt *p, struct fnat_dir *back)
+{
+	if (!p->in || p->in->flags & IFF_LOOPBACK)
+		return false;
+	if (p->af == AF_INET6 && !(fnat_dir_conn(back)->flags & FNAT_CONN_ROUTE) &&
+	    ipv6_addr_type(&p->saddr.in6) & IPV6_ADDR_LINKLOCAL)
+		return false;
+	return fnat_pkt_source_forged(p);
+}
+
 static unsigned int error(const struct fnat_pkt *p)
 {
 	struct fnat_pkt quote, key;
@@ -150,7 +165,7 @@ static unsigned int error(const struct fnat_pkt *p)
 		return NF_ACCEPT;
 	if (!fnat_pkt_intact(p))
 		return fnat_drop(p, FNAT_DROP_CORRUPT);
-	if (fnat_pkt_source_forged(p))
+	if (is_forged(p, back))
 		return fnat_drop(p, FNAT_DROP_SOURCE);
 	/* The next SYN, or the first client, will find out. */
 	if (fnat_conn_is_probe(fnat_dir_conn(back)))
@@ -164,7 +179,7 @@ static unsigned int echo(const struct fnat_pkt *p)
 	if (!READ_ONCE(p->fn->tune.vip_echo) ||
 	    !fnat_addrset_has(&p->fn->addrs, FNAT_ADDR_VIP, p->af,
 			      &p->daddr) ||
-	    fnat_addr_is_local(p->fn->net, p->af, &p->daddr))
+	    fnat_addr_is_local(p->fn->net, p->in, p->af, &p->daddr))
 		return NF_ACCEPT;
 	if (fnat_pkt_source_forged(p))
 		return fnat_drop(p, FNAT_DROP_SOURCE);

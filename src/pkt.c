@@ -77,7 +77,7 @@ static __always_inline bool parse_ip4(struct fnat_pkt *p)
 struct behind {
 	unsigned int	off;		/* in skb->data */
 	u8		proto;
-	bool		fragment;
+	u16		place;		/* of a fragment: IP6_OFFSET, IP6_MF */
 };
 
 #define EXTENSIONS_MAX	8	/* more than any honest packet carries */
@@ -103,8 +103,7 @@ static bool step_over(struct sk_buff *skb, struct behind *to)
 		return false;
 	if (to->proto == NEXTHDR_FRAGMENT) {
 		/* One that is whole all the same: RFC 6946. */
-		to->fragment = get_unaligned_be16(h + 2) &
-			       (IP6_OFFSET | IP6_MF);
+		to->place = get_unaligned_be16(h + 2) & (IP6_OFFSET | IP6_MF);
 		to->off += sizeof(struct frag_hdr);
 	} else {
 		to->off += (h[1] + 1) * 8;
@@ -129,7 +128,7 @@ static bool skip_extensions(struct sk_buff *skb, unsigned int nhoff,
 		.proto	= ip6h->nexthdr,
 	};
 	for (i = 0; i < EXTENSIONS_MAX; i++) {
-		if (to->fragment || !is_extension(to))
+		if (to->place || !is_extension(to))
 			return to->proto != NEXTHDR_AUTH;
 		if (!step_over(skb, to))
 			return false;
@@ -142,15 +141,16 @@ bool fnat_pkt_is_fragment6(struct sk_buff *skb)
 	struct behind to;
 
 	return skip_extensions(skb, skb_network_offset(skb), &to) &&
-	       to.fragment;
+	       to.place;
 }
 
-static bool parse_ip6(struct fnat_pkt *p)
+/* @but: what the place of a fragment may not have. */
+static bool parse_ip6(struct fnat_pkt *p, u16 but)
 {
 	const struct ipv6hdr *ip6h = (void *)(p->skb->data + p->nhoff);
 	struct behind to;
 
-	if (!skip_extensions(p->skb, p->nhoff, &to) || to.fragment)
+	if (!skip_extensions(p->skb, p->nhoff, &to) || to.place & but)
 		return false;
 	p->saddr.in6 = ip6h->saddr;
 	p->daddr.in6 = ip6h->daddr;
@@ -202,7 +202,8 @@ bool fnat_pkt_parse(struct fnat_pkt *p, struct fnat_net *fn,
 	p->hook = state;
 	p->l3mdev = vrf_of(state->in);
 	p->nhoff = skb_network_offset(skb);
-	if (!(state->pf == NFPROTO_IPV4 ? parse_ip4(p) : parse_ip6(p)))
+	if (!(state->pf == NFPROTO_IPV4 ? parse_ip4(p) :
+					  parse_ip6(p, IP6_OFFSET | IP6_MF)))
 		return false;
 	switch (p->proto) {
 	case IPPROTO_TCP:
@@ -226,7 +227,7 @@ static bool parse_quoted_ip(struct fnat_pkt *q)
 	if (q->af == AF_INET6)
 		return pskb_may_pull(q->skb, q->nhoff +
 					     sizeof(struct ipv6hdr)) &&
-		       parse_ip6(q);
+		       parse_ip6(q, IP6_OFFSET);
 	if (!pskb_may_pull(q->skb, q->nhoff + sizeof(*iph)))
 		return false;
 	iph = (void *)(q->skb->data + q->nhoff);
@@ -290,7 +291,8 @@ bool fnat_pkt_source_forged(const struct fnat_pkt *p)
 	/* Directed broadcast; or the host's own, unless it really is the host. */
 	if (p->af == AF_INET6)
 		return !(p->in->flags & IFF_LOOPBACK) &&
-		       fnat_addr_is_local(p->fn->net, p->af, &p->saddr);
+		       fnat_addr_is_local(p->fn->net, p->in, p->af,
+					  &p->saddr);
 	switch (inet_addr_type_dev_table(p->fn->net, p->in, p->saddr.ip)) {
 	case RTN_UNICAST:
 		return false;
@@ -328,7 +330,7 @@ bool fnat_pkt_glimpse(struct fnat_pkt *p, struct fnat_net *fn,
 	if (skb->protocol == htons(ETH_P_IP) ?
 	    !lies_open4(fn, skb) || !parse_ip4(p) :
 	    skb->protocol != htons(ETH_P_IPV6) || !lies_open6(fn, skb) ||
-	    !parse_ip6(p))
+	    !parse_ip6(p, IP6_OFFSET | IP6_MF))
 		return false;
 	p->l3mdev = vrf_of(skb->dev);
 	p->ports = *(__be32 *)(skb->data + p->thoff);

@@ -171,12 +171,17 @@ int fnat_segment_send(struct fnat_net *fn, const struct fnat_segment *s)
 	return finish(&e, skb);
 }
 
-/* Whether the neighbour that @skb came from can be told by its MAC address. */
+/*
+ * Whether the neighbour that @skb came from can be told by its MAC address alone:
+ * what has come by IPsec, or has a way already (of a tunnel that keeps where from),
+ * goes back by routes.
+ */
 static bool has_neighbour(const struct sk_buff *skb)
 {
 	return skb->dev->type == ARPHRD_ETHER &&
 	       skb_mac_header_was_set(skb) && skb_mac_header_len(skb) == ETH_HLEN &&
-	       is_valid_ether_addr(eth_hdr(skb)->h_source) && !skb_sec_path(skb);
+	       is_valid_ether_addr(eth_hdr(skb)->h_source) &&
+	       !skb_sec_path(skb) && !skb_dst(skb);
 }
 
 /* Empties @skb, which others may be looking at, for what @e and @s say to go in. */
@@ -216,7 +221,6 @@ static void forget_way_in(struct sk_buff *skb)
 {
 	skb_orphan(skb);
 	skb_clear_tstamp(skb);
-	skb_dst_drop(skb);
 	nf_reset_ct(skb);
 	nf_ct_set(skb, NULL, IP_CT_UNTRACKED);
 	skb->mark = 0;

@@ -194,10 +194,16 @@ static bool restarts(const struct fnat_pkt *p, const struct fnat_dir *d,
 		fnat_state_lingers(state));
 }
 
-/* Both sides begin from what the SYN-ACK @p says. */
+/*
+ * Both sides begin from what the SYN-ACK @p says, the scale of windows included:
+ * the client hears it from the server itself.
+ */
 static void restart(const struct fnat_pkt *p, struct fnat_dir *d,
 		    struct fnat_dir *peer)
 {
+	struct fnat_conn *c = fnat_dir_conn(d);
+
+	c->proxied &= ~(FNAT_PROXIED_RESCALE | FNAT_PROXIED_UNSCALED);
 	d->flags &= ~(FNAT_DIR_SENT | FNAT_DIR_ACKED);
 	d->win = 0;
 	peer->flags &= ~FNAT_DIR_ACKED;

@@ -151,7 +151,7 @@ static inline u16 get_unaligned_be16(const void *p)
 #define fnat_addrset_has_any(set, af, addr)		false
 #define fnat_addrset_maybe4(set, addr)			true
 #define fnat_addrset_maybe6(set, addr)			true
-#define fnat_addr_is_local(net, af, addr)		false
+#define fnat_addr_is_local(net, dev, af, addr)	false
 #define inet_addr_type_dev_table(net, dev, addr)	RTN_UNICAST
 
 #endif /* FNAT_SKB_H */

@@ -3,8 +3,10 @@
 
 import pytest
 
-from lib.packet import ICMP, ICMPV6, TCP, UDP, Frame
+from lib import lab
+from lib.packet import ICMP, ICMPV6, TCP, UDP, Frame, fragments
 from addresses import CLIENT_MAC, IP4, ROUTER_MAC, SERVER_MACS
+from test_fragments import cross
 from world import CLIENT_DEV, SERVER_DEV, sysctl
 
 BOTH_FAMILIES = True
@@ -111,6 +113,53 @@ def test_forged(world):
     with world.counted(drop_source=1):
         world.c.send(report(world, world.c, got, 8).but(src=world.plan.lips[0]))
         world.quiet()
+
+
+def test_about_the_first_of_fragments(world):
+    """A large answer whose pieces were still too large: its server learns of it."""
+    world.service(UDP)
+    flow = world.udp().open()
+    flow.down(payload=b"x")
+    sent = flow.from_server(payload=bytes(range(250)) * 10)
+    first = cross(flow, sent, fragments(sent, 1000), up=False)[0]
+    assert first.mf and not first.offset
+    with world.counted(icmp_translated=1):
+        world.c.send(report(world, world.c, first, 100 if world.plan is IP4 else 108))
+        heard = world.s.receive()
+    assert (heard.src, heard.dst) == (flow.lip, flow.rs)
+    assert heard.payload[-100:-92] == sent.segment()[:8], "ports and length, as the server sent them"
+    with world.counted():               # of a later one nothing says whose it is
+        world.c.send(report(world, world.c, first.but(offset=1000), 100))
+        assert world.s.receive()
+
+
+def test_of_the_host_itself(world):
+    """It speaks from a LIP, if that is what its routes say: no server answers ARP or ND."""
+    family = "ipv4" if world.plan is IP4 else "ipv6"
+    sysctl(f"net.{family}.neigh.taps.retrans_time_ms", 50)
+    nobody = world.plan.servers[0][:-1] + "77"
+    world.service(UDP, servers=(nobody,))
+    flow = world.udp()
+    world.s.heeds = lambda frame: frame.proto == UDP
+    with world.counted(icmp_translated=1):
+        sent = world.c.send(flow.from_client(payload=b"anybody?"))
+        told = world.c.receive(5 * lab.SLOW)
+    assert told, "the client has not been told"
+    assert (told.src, told.dst, told.proto) == (
+        flow.vip, flow.client, ICMP if world.plan is IP4 else ICMPV6)
+    assert told.payload[-16:] == sent.segment()
+
+
+def test_from_a_router_without_an_address(world):
+    """Of this link: it has but a link-local one (IPv6), which goes no further."""
+    if world.plan is IP4:
+        return
+    world.service()
+    flow = world.tcp().establish()
+    sent = flow.from_server("A", bytes(100))
+    got = flow.down("A", bytes(100))
+    crosses(world, report(world, world.c, got, 100).but(src="fe80::9"), sent, src=flow.lip,
+            dst=flow.rs)
 
 
 def test_flow_lives_on(world):

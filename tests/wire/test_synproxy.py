@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from abi import MSS, ROUTE, SACK, TTL, WSCALE, ZERO
-from addresses import CLIENT_DEV, CLIENT_MAC, PORT
+from addresses import CLIENT_DEV, CLIENT_MAC
 from lib import lab
 from lib.netlink import attrs, number
 from lib.packet import TCP
@@ -491,15 +491,31 @@ def test_again_after_the_end(world, guarded):
 
 
 def test_again_is_up_to_the_operator(world, guarded):
-    """synproxy_conn_reuse_close 0: what closed is left alone."""
+    """synproxy_conn_reuse_close 0: what closed is left alone, and no cookie is promised."""
     sysctl("net.ipv4.vs.synproxy_conn_reuse_close", 0)
     flow = guarded().handshake()
     flow.down("RA")
-    again = guarded(isn=0x30000000)
-    again.syn()
-    world.c.send(again.from_client("A"))
-    assert world.s.receive(2 * lab.SLOW).flags == "A", "not passed on"
-    assert count("synproxy_conn_reused") == 0
+    before = count("synproxy_syn_cnt")
+    world.c.send(guarded(isn=0x30000000).from_client("S", opt=OFFER))
+    got = world.s.receive(2 * lab.SLOW)
+    assert got and (got.flags, got.sport) == ("S", flow.lport), "the server is to judge"
+    world.c.silent()
+    assert count("synproxy_conn_reused") == 0 and count("synproxy_syn_cnt") == before
+
+
+def test_server_that_answers_by_itself(world, guarded):
+    """To a SYN over what has closed: the client hears its scale, and goes by that."""
+    sysctl("net.ipv4.vs.synproxy_conn_reuse_close", 0)
+    wide = mss(1460) + SACK_OK + wscale(10)
+    flow = guarded().handshake(server=wide)
+    flow.down("PA", b"x", win=1000, arrives=dict(win=8000))
+    flow.down("RA", win=0)
+    flow.next_c, flow.next_s = 0x30000000, 0x40000000
+    flow.up("S", opt=OFFER)
+    flow.down("SA", opt=wide)
+    flow.up("A")
+    flow.down("PA", b"x", win=1000)
+    assert flow.state() == "ESTABLISHED"
 
 
 def test_stats_of_each_service(world, guarded):
