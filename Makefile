@@ -17,7 +17,7 @@ help:
 	@echo '  make demo         see it work, in a virtual machine (root)'
 	@echo '  make check        prove that it works: lint, unit, wire and e2e tests (root)'
 	@echo '  make check-debug  wire and e2e tests on a debug kernel: KASAN, lockdep, kmemleak'
-	@echo '  make check-long   a million mutated packets of each family, fuzzers for 10 min each (hours)'
+	@echo '  make check-long   parsers, packets and handshakes fuzzed by the million, 100 MB with losses (hours)'
 	@echo '  make check-install  packages and make install, in a clean Debian 12 and booted'
 	@echo '  make vm-shell     a shell in the machine of the demo, to play'
 	@echo '  make bench        what a packet, a connection, a machine costs, beside peers'

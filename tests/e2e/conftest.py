@@ -104,6 +104,7 @@ def iperf(vip, *args, client="client", server="rs1"):
         daemon.wait(20)
 
 
-def curl(*args, **kw):
-    """What curl on the client prints for ARGS."""
-    return lab.out("curl", "-sS", "--max-time", 60 * lab.SLOW, *args, ns="client", timeout=90, **kw)
+def curl(*args, seconds=60, **kw):
+    """What curl on the client prints for ARGS, given SECONDS (longer on a debug kernel)."""
+    return lab.out("curl", "-sS", "--max-time", seconds * lab.SLOW, *args, ns="client",
+                   timeout=seconds + 30, **kw)

@@ -35,5 +35,6 @@ def test_ipvs_sh(module, tools, tmp_path, mode):
     script = tmp_path / "ipvs.sh"
     script.write_text(f"{functions}\n{PATIENCE}\ntrap cleanup EXIT\ncleanup\nsetup\ntest_{mode}\n")
     # It waits for its server without end if nothing arrives there.
-    done = lab.sh(f"PATH={tools}:$PATH timeout {30 * lab.SLOW} sh -x {script}", check=False)
+    done = lab.sh(f"PATH={tools}:$PATH timeout {90 * lab.SLOW} sh -x {script}",
+                  check=False, timeout=100)
     assert not done.returncode, done.stdout + done.stderr

@@ -196,6 +196,13 @@ def hold_hooks():
                        ("prerouting", "input", "forward", "output", "postrouting"))
     sh("ip", "netns", "add", "hooks")
     sh("nft", "-f", "-", stdin=f"table inet held {{\n{chains}\n}}", ns="hooks")
+    sh("ip", "-n", "hooks", "link", "add", "held", "type", "veth", "peer", "name", "peer")
+
+
+def hold_lookahead():
+    """The same of looking ahead, whose keys are the module's: hold_hooks() once it is loaded."""
+    with inside("hooks"):
+        write("/proc/sys/net/ipv4/vs/fullnat_lookahead", 1)
 
 
 def unload():

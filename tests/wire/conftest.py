@@ -21,6 +21,7 @@ def loaded():
     lab.hold_hooks()
     lab.unload()
     lab.load(**lab.SMALL_TABLE)
+    lab.hold_lookahead()
     with lab.sysctls(ROUTER_SYSCTLS):
         yield
     lab.unload()

@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import os
 import pathlib
-from errno import EINVAL, ENOMEM
+from errno import EINVAL
 
 import pytest
 

@@ -4,7 +4,6 @@
 import pytest
 
 from abi import NEW_SERVICE, ONE_PACKET, service
-from lib import lab
 from lib.netlink import u32
 from lib.packet import UDP
 from world import SERVERS, sysctl
