@@ -16,8 +16,8 @@ TITLE = "Native speed"
 ABOUT = """User-mode Linux 6.1 on the host's own CPU, so with its caches; one CPU does all. Datagrams, 60 bytes
 of frame, of so many live connections come in no order, built by a module and handed on in lists
 of eight, as GRO does; they end in the output device. The time is all of it, building them too:
-"dropped at netdev ingress" is what that alone allows. The best of nine runs, for the host has more
-to do. Connections per second are first packets alone, from the size before to this one. Memory is all that the machine
+"dropped at netdev ingress" is what that alone allows. The best of several runs, for the host has
+more to do. Connections per second are first packets alone, from the size before to this one. Memory is all that the machine
 has less than before the load balancer was set up, over the number of connections: objects, tables,
 port maps. There are 80 LIPs and one server, and tables of 2^20 entries (the most that IPVS takes;
 ours has its default, 2^22) unless a column says defaults. The kernel's memory lies in huge pages of
