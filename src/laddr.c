@@ -78,27 +78,31 @@ static bool is_near(struct fnat_net *fn, const union nf_inet_addr *dest,
 	return covers(range, dest) || covers(range, &source);
 }
 
-/*
- * The same of the real servers of @svc, or, for the default pool, of all. Caller
- * holds fn->cfg.
- */
+/* The same of any real server of @svc. Caller holds fn->cfg. */
+static bool near_dest_of(const struct fnat_svc *svc,
+			 const struct fnat_laddr_range *range)
+{
+	const struct fnat_dests *set;
+	u32 i;
+
+	set = rcu_dereference_protected(svc->dests,
+					lockdep_is_held(&svc->fn->cfg));
+	for (i = 0; set && i < set->n; i++)
+		if (is_near(svc->fn, &set->v[i]->addr, range))
+			return true;
+	return false;
+}
+
+/* And of any service, for the default pool: @svc is NULL. */
 static bool near_dest(struct fnat_net *fn, const struct fnat_svc *svc,
 		      const struct fnat_laddr_range *range)
 {
-	const struct fnat_dests *set;
-	const struct fnat_rs *rs;
-	u32 i;
+	unsigned long id;
 
-	set = svc ? rcu_dereference_protected(svc->dests,
-					      lockdep_is_held(&fn->cfg)) : NULL;
-	for (i = 0; set && i < set->n; i++)
-		if (is_near(fn, &set->v[i]->addr, range))
-			return true;
 	if (svc)
-		return false;
-	list_for_each_entry(rs, &fn->rs_list, list)
-		if (rs->af == range->af && refcount_read(&rs->refs) &&
-		    is_near(fn, &rs->addr, range))
+		return near_dest_of(svc, range);
+	xa_for_each(&fn->svcs, id, svc)
+		if (svc->key.af == range->af && near_dest_of(svc, range))
 			return true;
 	return false;
 }
