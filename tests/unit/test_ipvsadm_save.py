@@ -5,7 +5,7 @@ import ipaddress
 import pytest
 
 from fake_kernel import (DEL_LADDR, FLUSH, GET_INFO, HAS_OFFER, HAS_SYNPROXY, NEW_DEST, NEW_SERVICE)
-from ipvsadm import RESTORE, SAVE
+from ipvsadm import IPVSADM, RESTORE, SAVE
 
 SAVED = """\
 -P -z 10.3.0.1-10.3.0.3
@@ -37,6 +37,41 @@ def test_save_clear_restore(host):
     assert host.ok("-Sn") == SAVED
     host.ok("-C")
     assert host.ok("-Sn") == "" and not host.kernel.pool
+
+
+@pytest.mark.parametrize("flags", ["sh -b flag-3", "mh -b mh-port,flag-3", "rr -b flag-3"])
+def test_third_flag_of_a_scheduler(host, flags):
+    host.table(f"-A -t 10.0.0.1:80 -s {flags}")
+    assert host.ok("-Sn") == f"-A -t 10.0.0.1:80 -s {flags}\n"
+
+
+def test_flags_without_a_word(host):
+    status, said = host.fails("-A -t 10.0.0.1:80 -s sh -b ,")
+    assert status == 2 and "no scheduler flag" in said
+
+
+def test_full_disk(host):
+    """What was not written is no success."""
+    host.table("-A -t 10.0.0.1:80 -s rr")
+    done = host.run("-c", f'"{IPVSADM}" -Sn >/dev/full', tool="/bin/sh")
+    assert done.returncode == 1 and "No space left" in done.stderr
+
+
+def test_restore_that_will_not_do(host):
+    """What was there before comes back."""
+    host.table("-A -t 10.0.0.9:80 -s rr", "-a -t 10.0.0.9:80 -r 10.1.0.1:80 -b")
+    before = host.ok("-Sn")
+    done = host.run(tool=RESTORE, stdin="-A -t 10.0.0.1:80 -s rr\n"
+                                        "-a -t 10.0.0.1:80 -r 10.1.0.1:80 -b -w many\n")
+    assert done.returncode and "line 2" in done.stderr and "put back" in done.stderr
+    assert host.ok("-Sn") == before
+
+
+def test_restore_onto_nothing_that_will_not_do(host):
+    """There is nothing to put back: what could be restored stays."""
+    done = host.run(tool=RESTORE, stdin="-A -t 10.0.0.1:80 -s rr\n-a nonsense\n")
+    assert done.returncode and "put back" not in done.stderr
+    assert host.ok("-Sn") == "-A -t 10.0.0.1:80 -s rr\n"
 
 
 def test_restore_onto_a_pool_that_is_partly_there(host):
