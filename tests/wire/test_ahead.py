@@ -9,7 +9,7 @@ from test_fwmark import nft
 from world import CLIENT_DEV, SERVERS, VIP, World, ip, sysctl
 
 LOOKAHEAD = "net.ipv4.vs.fullnat_lookahead"
-N = 4000
+N = 4000 // lab.SLOW
 
 
 @pytest.fixture
