@@ -174,8 +174,8 @@ static void __net_exit net_exit(struct net *net)
 {
 	struct fnat_net *fn = fnat_net(net);
 
-	fnat_procfs_exit(fn);
 	fnat_sysctl_exit(fn);
+	fnat_procfs_exit(fn);
 	fnat_ahead_forget(fn);
 
 	mutex_lock(&fn->cfg);
