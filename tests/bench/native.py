@@ -14,16 +14,17 @@ from lib import lab
 
 TITLE = "Native speed"
 ABOUT = """User-mode Linux 6.1 on the host's own CPU, so with its caches; one CPU does all. Datagrams, 60 bytes
-of frame, of so many live connections come in no order, built by a module and handed on in lists
-of eight, as GRO does; they end in the output device. The time is all of it, building them too:
+of frame, of so many live connections come in no order, built by a module and handed on in lists of
+eight, as GRO does; they end in the output device. The time is all of it, building them too:
 "dropped at netdev ingress" is what that alone allows. The best of several runs, for the host has
-more to do. Connections per second are first packets alone, from the size before to this one. Memory is all that the machine
-has less than before the load balancer was set up, over the number of connections: objects, tables,
-port maps. There are 80 LIPs and one server, and tables of 2^20 entries (the most that IPVS takes;
-ours has its default, 2^22) unless a column says defaults. The kernel's memory lies in huge pages of
-the host, as its own does on real hardware, but what is vmalloc()ed, as the peers' large tables are,
-has pages of 4 KiB; and it has no second CPU, so that atomic operations are cheaper than they are.
-Two rows say what a read costs that misses every cache, of either kind of memory."""
+more to do. Connections per second are first packets alone, from the size before to this one. Memory
+is all that the machine has less than before the load balancer was set up, over the number of
+connections: objects, tables, port maps. There are 80 LIPs and one server, and tables of 2^20
+entries (the most that IPVS takes; ours has its default, 2^22) unless a column says defaults. The
+kernel's memory lies in huge pages of the host, as its own does on real hardware, but what is
+vmalloc()ed, as the peers' large tables are, has pages of 4 KiB; and it has no second CPU, so that
+atomic operations are cheaper than they are. Two rows say what a read costs that misses every cache,
+of either kind of memory."""
 UNIT = "what each row says"
 SIZES = (1, 1000, 100_000, 1_000_000, 4_000_000)
 WORDS = {1: "1", 1000: "1k", 100_000: "100k", 1_000_000: "1M", 4_000_000: "4M"}

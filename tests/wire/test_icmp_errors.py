@@ -151,9 +151,9 @@ def test_of_the_host_itself(world):
 
 
 def test_from_a_router_without_an_address(world):
-    """Of this link: it has but a link-local one (IPv6), which goes no further."""
+    """Of this link: it has but a link-local one, which goes no further."""
     if world.plan is IP4:
-        return
+        pytest.skip("routers of IPv4 have no such addresses")
     world.service()
     flow = world.tcp().establish()
     sent = flow.from_server("A", bytes(100))

@@ -5,10 +5,10 @@ import socket
 
 import pytest
 
-from abi import (DEL_DEST, DEL_LADDR, DEL_SERVICE, DEST, FULLNAT, GET_CONFIG, GET_DAEMON, GET_DEST, GET_INFO, GET_LADDR,
-                 GET_SERVICE, KEY, LADDR, MSS, NEW_DEST, NEW_LADDR, NEW_SERVICE, SACK, SERVICE,
-                 SET_CONFIG, SET_DEST, SET_INFO, SET_SERVICE, TTL, WSCALE, ZERO, dest, key,
-                 laddr, service, strict)
+from abi import (DEL_DEST, DEL_LADDR, DEL_SERVICE, DEST, FULLNAT, GET_CONFIG, GET_DAEMON, GET_DEST,
+                 GET_INFO, GET_LADDR, GET_SERVICE, KEY, LADDR, MSS, NEW_DEST, NEW_LADDR,
+                 NEW_SERVICE, SACK, SERVICE, SET_CONFIG, SET_DEST, SET_INFO, SET_SERVICE, TTL,
+                 WSCALE, ZERO, dest, key, laddr, service, strict)
 from lib.netlink import attr, attrs, be16, ip, number, string, u16, u32
 from world import LIPS, SERVERS, VIP, sysctl
 from world import ip as command
