@@ -27,22 +27,28 @@ static bool yields(const struct fnat_pkt *p, const struct fnat_conn *c)
 	       fnat_synproxy_reuses(p->fn, READ_ONCE(c->state));
 }
 
-bool fnat_begins_anew(const struct fnat_pkt *p, struct fnat_dir *d)
+bool fnat_begins_anew(const struct fnat_pkt *p, struct fnat_dir *d,
+		      struct fnat_svc *(*find)(const struct fnat_pkt *p))
 {
 	struct fnat_conn *c = fnat_dir_conn(d);
-	struct fnat_svc *svc = c->dest->svc;
 	struct fnat_proof proof;
+	struct fnat_svc *svc;
 
 	if (fnat_dir_which(d) != FNAT_C2S)
 		return false;
 	if (opens(p)) {
 		if (!fnat_track_reopens(p, d) || !fnat_pkt_intact(p))
 			return false;
-		if (fnat_synproxy_guards(svc, p))
+		svc = find(p);
+		if (svc && fnat_synproxy_guards(svc, p))
 			return yields(p, c);
 		fnat_count(p->fn, FNAT_EV_REOPENED);
 	} else {
-		if (!fnat_synproxy_remembers(svc, p) || !yields(p, c) ||
+		/* Of a cookie that began @c itself, some segments may be late. */
+		if (!yields(p, c) || fnat_track_is_late(p, d))
+			return false;
+		svc = find(p);
+		if (!svc || !fnat_synproxy_remembers(svc, p) ||
 		    !fnat_synproxy_proves(p, svc, &proof))
 			return false;
 		fnat_count(p->fn, FNAT_EV_SYNPROXY_REUSED);
@@ -238,8 +244,8 @@ struct fnat_dir *redeem(const struct fnat_pkt *p, struct fnat_svc *svc,
 
 	why = !p->seg_len && READ_ONCE(p->fn->tune.defer) ? FNAT_DROP_NULL_ACK :
 							    objection(p, false);
+	/* It comes again, and is counted then. */
 	if (why != FNAT_EV_MAX) {
-		count_cookie(p, svc);
 		*verdict = fnat_drop(p, why);
 		return NULL;
 	}

@@ -23,9 +23,11 @@ struct fnat_dir *fnat_begin(const struct fnat_pkt *p, struct fnat_svc *svc,
  * Whether @p is for nothing that is left of the connection of @d, which has closed
  * on both sides: the client begins anew, by a SYN (RFC 9293 3.6.1) or a cookie, and
  * @d is dead. To a SYN that is answered with one the old connection is no obstacle
- * yet, and stays. RCU, bottom halves off.
+ * yet, and stays. @find tells which service @p would be for, perhaps another by now.
+ * RCU, bottom halves off.
  */
-bool fnat_begins_anew(const struct fnat_pkt *p, struct fnat_dir *d);
+bool fnat_begins_anew(const struct fnat_pkt *p, struct fnat_dir *d,
+		      struct fnat_svc *(*find)(const struct fnat_pkt *p));
 
 /*
  * A connection of the client of @was, whose first number is @isn, to another server

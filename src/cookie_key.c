@@ -119,10 +119,11 @@ const siphash_key_t *fnat_cookie_key_seals(struct fnat_net *fn, u32 window)
 	struct fnat_cookie_keys *keys = fnat_cookie_keys(fn);
 	u32 i = 0;
 
-	if (unlikely(is_worn(keys, window)))
-		queue_work(fnat_wq, &fn->new_key);
+	/* In this order: who replaces it is to see that it has been used. */
 	if (unlikely(!READ_ONCE(keys->used)))
 		WRITE_ONCE(keys->used, true);
+	if (unlikely(is_worn(keys, window)))
+		queue_work(fnat_wq, &fn->new_key);
 	while (i + 1 < keys->n && (s32)(window - keys->k[i].since) < 0)
 		i++;
 	return &keys->k[i].key;

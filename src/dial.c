@@ -6,10 +6,10 @@
 #include "conn.h"
 #include "dest.h"
 #include "dial.h"
+#include "dial_say.h"
 #include "lport.h"
 #include "offer.h"
 #include "pkt.h"
-#include "segment.h"
 #include "svc.h"
 #include "synproxy.h"
 
@@ -43,69 +43,6 @@ static struct fnat_dial *dial_of(struct fnat_conn *c)
 	return c->dir[FNAT_S2C].dial;
 }
 
-/* As the client numbers and scales things, or the server: a segment from there. */
-static void send(struct fnat_conn *c, struct fnat_net *fn, enum fnat_end from,
-		 enum fnat_end to, struct fnat_segment *s)
-{
-	const union nf_inet_addr saddr = fnat_conn_addr(c, from);
-	const union nf_inet_addr daddr = fnat_conn_addr(c, to);
-
-	s->saddr = &saddr;
-	s->daddr = &daddr;
-	s->af = fnat_dir_af(&c->dir[FNAT_C2S]);
-	s->ports = fnat_ports(fnat_conn_port(c, from), fnat_conn_port(c, to));
-	s->l3mdev = c->dir[to == FNAT_END_CLIENT ? FNAT_C2S : FNAT_S2C].l3mdev;
-	fnat_segment_send(fn, s);
-}
-
-/* What the server sees of the client's first number. */
-static u32 server_isn(const struct fnat_conn *c, const struct fnat_proof *proof)
-{
-	return proof->isn + c->dir[FNAT_C2S].seq_off;
-}
-
-static void call_server(struct fnat_conn *c, struct fnat_net *fn,
-			const struct fnat_proof *proof)
-{
-	struct fnat_tcpopt_offer offer = proof->offer;
-	struct fnat_segment syn = {
-		.seq	= server_isn(c, proof),
-		.flags	= FNAT_TH_SYN,
-		.win	= proof->win,
-		.offer	= &offer,
-	};
-
-	offer.tsval += c->ts_off[FNAT_C2S];
-	offer.tsecr = 0;
-	if (offer.ecn)
-		syn.flags |= FNAT_TH_ECE | FNAT_TH_CWR;
-	send(c, fn, FNAT_END_LIP, FNAT_END_SERVER, &syn);
-}
-
-static void reset_server(struct fnat_conn *c, struct fnat_net *fn, u32 seq)
-{
-	struct fnat_segment rst = {
-		.seq	= seq,
-		.flags	= FNAT_TH_RST,
-	};
-
-	send(c, fn, FNAT_END_LIP, FNAT_END_SERVER, &rst);
-}
-
-/* Unless there is none: that was a probe. */
-static void reset_client(struct fnat_conn *c, struct fnat_net *fn,
-			 const struct fnat_proof *proof)
-{
-	struct fnat_segment rst = {
-		.seq	= proof->told + 1,
-		.ack	= proof->isn + 1,
-		.flags	= FNAT_TH_RST | FNAT_TH_ACK,
-	};
-
-	if (!fnat_conn_is_probe(c))
-		send(c, fn, FNAT_END_VIP, FNAT_END_CLIENT, &rst);
-}
-
 /* Of @c, whose lock the caller holds: no longer there, and nobody's timer. */
 static struct fnat_dial *take(struct fnat_conn *c)
 {
@@ -125,6 +62,21 @@ static void bury(struct fnat_dial *dial)
 		return;
 	__skb_queue_purge(&dial->early);
 	kfree_rcu(dial, rcu);
+}
+
+/*
+ * Nobody takes @c, whose @dial has been taken from it, and whose client is told or
+ * has said so itself. It stays as one that was reset does: what else the client has
+ * on its way holds the cookie still, and is not to begin a second time.
+ */
+static void shut(struct fnat_conn *c, const struct fnat_dial *dial)
+{
+	struct fnat_dir *in = &c->dir[FNAT_C2S];
+
+	in->seq_end = dial->next;
+	in->ack = dial->proof.told + 1;
+	in->flags |= FNAT_DIR_SENT | FNAT_DIR_ACKED;
+	fnat_conn_set_state(dial->fn, c, FNAT_TCP_S_CLOSE);
 }
 
 void fnat_dial_end(struct fnat_conn *c)
@@ -190,8 +142,14 @@ static void give_way(struct fnat_dial *dial, struct fnat_conn *c)
 		}
 	}
 	/* It is readable until the caller lets go of RCU. */
-	reset_client(c, fn, &dial->proof);
-	fnat_conn_kill(fn, c);
+	if (fnat_conn_is_probe(c)) {
+		fnat_conn_kill(fn, c);
+		return;
+	}
+	fnat_say_reset_client(c, fn, &dial->proof);
+	spin_lock(&c->lock);
+	shut(c, dial);
+	spin_unlock(&c->lock);
 }
 
 /* Nobody answers: another SYN; that was the last, and it is somebody else's turn. */
@@ -220,7 +178,7 @@ static void ring_again(struct timer_list *timer)
 	if (ours) {
 		fnat_count(fn, FNAT_EV_SYNPROXY_RS_ERROR);
 		if (more)
-			call_server(c, fn, &dial->proof);
+			fnat_say_syn(c, fn, &dial->proof);
 		else
 			give_way(dial, c);
 	}
@@ -256,7 +214,7 @@ void fnat_dial_start(struct fnat_conn *c)
 	}
 	spin_unlock(&c->lock);
 	if (dial)
-		call_server(c, dial->fn, &dial->proof);
+		fnat_say_syn(c, dial->fn, &dial->proof);
 }
 
 /*
@@ -290,26 +248,42 @@ static bool keep(struct fnat_dial *dial, const struct fnat_pkt *p)
 
 /* What becomes of a connection and of the skb that decided it. */
 enum outcome {
-	IGNORED,	/* dropped */
+	IGNORED,	/* dropped: it says nothing to us */
+	NO_ROOM,	/* dropped: it comes again */
 	KEPT,
 	ANSWERED,	/* it is up */
 	PROBED,		/* the server has said what it can, which was all */
 	STALE,		/* the server remembers a connection before it */
+	CHALLENGED,	/* the client may want to begin anew, or it is forged */
 	GIVEN_UP,	/* by one side; the other is told */
 };
+
+/*
+ * A RST counts if its number is the next; one within the window, and a SYN, are asked
+ * for it (RFC 5961 3.2, 4.2), by the number that we acknowledge: the first.
+ */
+static enum outcome challenge(const struct fnat_dial *dial,
+			      const struct fnat_pkt *p)
+{
+	u32 first = dial->proof.isn + 1;
+
+	if (!fnat_pkt_intact(p))
+		return IGNORED;
+	if (p->tcp_flags & FNAT_TH_SYN)
+		return CHALLENGED;
+	if (p->seq == dial->next || p->seq == first)
+		return GIVEN_UP;
+	return p->seq - first <= 0xffff ? CHALLENGED : IGNORED;
+}
 
 /* The client has more to say, or no more interest. */
 static enum outcome from_client(struct fnat_dial *dial, const struct fnat_pkt *p)
 {
-	if (p->tcp_flags & FNAT_TH_RST)
-		return p->seq == dial->next && fnat_pkt_intact(p) ? GIVEN_UP :
-								    IGNORED;
-	if (!(p->tcp_flags & FNAT_TH_ACK) || p->tcp_flags & FNAT_TH_SYN)
+	if (p->tcp_flags & (FNAT_TH_RST | FNAT_TH_SYN))
+		return challenge(dial, p);
+	if (!(p->tcp_flags & FNAT_TH_ACK))
 		return IGNORED;
-	if (keep(dial, p))
-		return KEPT;
-	fnat_count(p->fn, FNAT_EV_SYNPROXY_QLEN);
-	return IGNORED;
+	return keep(dial, p) ? KEPT : NO_ROOM;
 }
 
 /*
@@ -320,7 +294,7 @@ static enum outcome from_server(struct fnat_dial *dial, const struct fnat_pkt *p
 {
 	if (!(p->tcp_flags & FNAT_TH_ACK) || !fnat_pkt_intact(p))
 		return IGNORED;
-	if (p->ack != server_isn(dial->conn, &dial->proof) + 1)
+	if (p->ack != fnat_say_isn(dial->conn, &dial->proof) + 1)
 		return p->tcp_flags & FNAT_TH_RST ? IGNORED : STALE;
 	if (p->tcp_flags & FNAT_TH_RST)
 		return GIVEN_UP;
@@ -381,29 +355,6 @@ static void splice(const struct fnat_pkt *p, struct fnat_dir *out,
 	fnat_offer_learn(c->dest, &proof->offer, &server);
 }
 
-/* Whose window was told to be shut until now hears how far it is open. */
-static void open_window(const struct fnat_pkt *p, struct fnat_conn *c,
-			const struct fnat_proof *proof)
-{
-	const struct fnat_tcpopt_offer stamp = {
-		.wscale	= -1,
-		.stamped = proof->offer.stamped,
-		.tsval	= proof->offer.tsecr,
-		.tsecr	= proof->offer.tsval,
-	};
-	struct fnat_segment update = {
-		.seq	= proof->told + 1,
-		.ack	= proof->isn + 1,
-		.offer	= &stamp,
-		.flags	= FNAT_TH_ACK,
-		.win	= max(p->win >> (proof->offer.wscale < 0 ? 0 :
-					 FNAT_OFFER_SCALE), 1),
-	};
-
-	if (!READ_ONCE(p->fn->tune.early_max))
-		send(c, p->fn, FNAT_END_VIP, FNAT_END_CLIENT, &update);
-}
-
 /* Somebody does not want it: the other side is to know. */
 static void give_up(const struct fnat_pkt *p, struct fnat_dir *d,
 		    const struct fnat_proof *proof)
@@ -411,12 +362,14 @@ static void give_up(const struct fnat_pkt *p, struct fnat_dir *d,
 	struct fnat_conn *c = fnat_dir_conn(d);
 
 	if (fnat_dir_which(d) == FNAT_C2S) {
-		reset_server(c, p->fn, server_isn(c, proof) + 1);
-	} else {
-		fnat_count(p->fn, FNAT_EV_SYNPROXY_RS_ERROR);
-		reset_client(c, p->fn, proof);
+		fnat_say_reset_server(c, p->fn, fnat_say_isn(c, proof) + 1);
+		return;
 	}
-	fnat_conn_kill(p->fn, c);
+	fnat_count(p->fn, FNAT_EV_SYNPROXY_RS_ERROR);
+	if (fnat_conn_is_probe(c))
+		fnat_conn_kill(p->fn, c);
+	else
+		fnat_say_reset_client(c, p->fn, proof);
 }
 
 /* @p is the answer to a probe, which ends with it. */
@@ -427,8 +380,51 @@ static void note(const struct fnat_pkt *p, struct fnat_conn *c,
 
 	read_answer(p, &server);
 	fnat_offer_learn(c->dest, &proof->offer, &server);
-	reset_server(c, p->fn, p->ack);
+	fnat_say_reset_server(c, p->fn, p->ack);
 	fnat_conn_kill(p->fn, c);
+}
+
+/* What is to follow from @p, @outcome of which is known; not under the lock. */
+static void act(const struct fnat_pkt *p, struct fnat_dir *d,
+		const struct fnat_proof *proof, enum outcome outcome)
+{
+	bool keeps = READ_ONCE(p->fn->tune.early_max);
+	struct fnat_conn *c = fnat_dir_conn(d);
+
+	switch (outcome) {
+	case ANSWERED:
+		/* Its window has been shut until now. */
+		if (!keeps)
+			fnat_say_ack(c, p->fn, proof, fnat_say_scaled(proof, p->win));
+		break;
+	case PROBED:
+		note(p, c, proof);
+		break;
+	case STALE:
+		fnat_say_reset_server(c, p->fn, p->ack);
+		break;
+	case CHALLENGED:
+		fnat_say_ack(c, p->fn, proof, keeps ? fnat_say_scaled(proof, 0xffff) : 0);
+		break;
+	case GIVEN_UP:
+		give_up(p, d, proof);
+		break;
+	default:
+		return;
+	}
+	consume_skb(p->skb);
+}
+
+static unsigned int verdict_on(const struct fnat_pkt *p, enum outcome outcome)
+{
+	switch (outcome) {
+	case IGNORED:
+		return fnat_drop(p, FNAT_DROP_DIALLING);
+	case NO_ROOM:
+		return fnat_drop(p, FNAT_DROP_EARLY);
+	default:
+		return NF_STOLEN;
+	}
 }
 
 bool fnat_dial_packet(const struct fnat_pkt *p, struct fnat_dir *d,
@@ -445,32 +441,49 @@ bool fnat_dial_packet(const struct fnat_pkt *p, struct fnat_dir *d,
 		/* It has ended, or its server gives way: nobody takes it now. */
 		over = c->state == FNAT_TCP_S_SYN_SENT;
 		spin_unlock(&c->lock);
-		*verdict = NF_DROP;
+		if (over)
+			*verdict = fnat_drop(p, FNAT_DROP_DIALLING);
 		return over;
 	}
 	outcome = fnat_dir_which(d) == FNAT_C2S ? from_client(dial, p) :
 						  from_server(dial, p);
-	if (outcome == ANSWERED) {
+	over = outcome == ANSWERED || outcome == PROBED || outcome == GIVEN_UP;
+	/* Or its timer might ask another server meanwhile. */
+	if (over)
 		take(c);
+	if (outcome == ANSWERED) {
 		splice(p, d, &dial->proof);
 		skb_queue_splice_init(&dial->early, early);
 		fnat_conn_set_state(p->fn, c, FNAT_TCP_S_ESTABLISHED);
+	} else if (outcome == GIVEN_UP && !fnat_conn_is_probe(c)) {
+		shut(c, dial);
 	}
 	spin_unlock(&c->lock);
 
-	*verdict = outcome == IGNORED ? NF_DROP : NF_STOLEN;
-	if (outcome == IGNORED || outcome == KEPT)
-		return true;
-	if (outcome == ANSWERED)
-		open_window(p, c, &dial->proof);
-	else if (outcome == PROBED)
-		note(p, c, &dial->proof);
-	else if (outcome == GIVEN_UP)
-		give_up(p, d, &dial->proof);
-	else
-		reset_server(c, p->fn, p->ack);
-	consume_skb(p->skb);
-	if (outcome == ANSWERED)
+	*verdict = verdict_on(p, outcome);
+	act(p, d, &dial->proof, outcome);
+	if (over)
 		bury(dial);
 	return true;
+}
+
+bool fnat_dial_error(const struct fnat_pkt *p, struct fnat_dir *back, u32 seq,
+		     bool unreachable)
+{
+	struct fnat_conn *c = fnat_dir_conn(back);
+	struct fnat_dial *dial;
+	bool over;
+
+	spin_lock(&c->lock);
+	dial = dial_of(c);
+	over = dial && unreachable && fnat_dir_which(back) == FNAT_S2C &&
+	       seq == fnat_say_isn(c, &dial->proof);
+	if (over)
+		take(c);
+	spin_unlock(&c->lock);
+	if (over) {
+		fnat_count(p->fn, FNAT_EV_SYNPROXY_RS_ERROR);
+		give_way(dial, c);
+	}
+	return dial;
 }

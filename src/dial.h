@@ -37,6 +37,15 @@ void fnat_dial_start(struct fnat_conn *c);
 bool fnat_dial_packet(const struct fnat_pkt *p, struct fnat_dir *d,
 		      struct sk_buff_head *early, unsigned int *verdict);
 
+/*
+ * @p is an error about what @back's other side sent with number @seq: false if the
+ * connection is not being dialled, and the error is for that side. If it is, the error
+ * is about our own SYN or of no use; where that found nothing at all (@unreachable),
+ * its server is given up. RCU, bottom halves off.
+ */
+bool fnat_dial_error(const struct fnat_pkt *p, struct fnat_dir *back, u32 seq,
+		     bool unreachable);
+
 /* @c is no more to be dialled, if it was. Any context. */
 void fnat_dial_end(struct fnat_conn *c);
 

@@ -167,7 +167,7 @@ unsigned int tell(const struct fnat_pkt *p,
 		return forward(p, d);
 	if (d && is_up_spliced(fnat_dir_conn(d)))
 		return forward_spliced(p, d);
-	if (d && fnat_begins_anew(p, d))
+	if (d && fnat_begins_anew(p, d, find))
 		d = NULL;
 	if (!d)
 		d = fnat_begin(p, find(p), &verdict);
@@ -283,7 +283,8 @@ static unsigned int marked(void *priv, struct sk_buff *skb,
 	struct fnat_pkt p __uninitialized;
 	unsigned int verdict = NF_ACCEPT;
 
-	if (!skb->mark && !claims_icmp(skb, state->pf))
+	if ((!skb->mark && !claims_icmp(skb, state->pf)) ||
+	    fnat_xmit_went_up(skb))
 		return NF_ACCEPT;
 	if (unlikely(!in_softirq()))
 		return undisturbed(marked, priv, skb, state);

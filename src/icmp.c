@@ -13,6 +13,8 @@
 
 #include "addr.h"
 #include "conn.h"
+#include "dial.h"
+#include "frag.h"
 #include "icmp.h"
 #include "pkt.h"
 #include "segment.h"
@@ -117,13 +119,15 @@ static unsigned int pass_on(const struct fnat_pkt *p,
 			    const struct fnat_pkt *quote, struct fnat_dir *back)
 {
 	struct dst_entry *dst = fnat_route(p, back);
+	bool whole;
 
 	/* An error about an error must not be: RFC 1122 3.2.2, RFC 4443 2.4. */
 	if (!dst)
 		return fnat_drop(p, FNAT_DROP_NO_ROUTE);
 	if (fnat_pkt_ttl(p) <= 1)
 		return fnat_drop(p, FNAT_DROP_TTL);
-	if (!fnat_route_fits(p, dst))
+	whole = fnat_route_fits(p, dst);
+	if (!whole && !fnat_frag_may(p, dst_mtu(dst)))
 		return fnat_drop(p, FNAT_DROP_MTU);
 	if (skb_ensure_writable(p->skb, quote->thoff + quote->thlen))
 		return fnat_drop(p, FNAT_DROP_MEMORY);
@@ -133,7 +137,7 @@ static unsigned int pass_on(const struct fnat_pkt *p,
 	else
 		translate(p, quote, back);
 	fnat_count(p->fn, FNAT_EV_ICMP_ERROR);
-	return fnat_xmit(p, dst, fnat_route_hop(back), true);
+	return fnat_xmit(p, dst, fnat_route_hop(back), whole);
 }
 
 /*
@@ -149,6 +153,20 @@ static bool is_forged(const struct fnat_pkt *p, struct fnat_dir *back)
 	    ipv6_addr_type(&p->saddr.in6) & IPV6_ADDR_LINKLOCAL)
 		return false;
 	return fnat_pkt_source_forged(p);
+}
+
+/*
+ * Whether @p says that a host or what is on it cannot be reached. Whose SYN that was
+ * gives up, as TCPs do (RFC 5461 4.1): there is nothing yet to be lost.
+ */
+static bool says_unreachable(const struct fnat_pkt *p)
+{
+	const struct icmphdr *icmph = (void *)(p->skb->data + p->thoff);
+
+	if (p->af == AF_INET6)
+		return icmph->type == ICMPV6_DEST_UNREACH;
+	return icmph->type == ICMP_DEST_UNREACH &&
+	       icmph->code != ICMP_FRAG_NEEDED;
 }
 
 static unsigned int error(const struct fnat_pkt *p)
@@ -168,8 +186,9 @@ static unsigned int error(const struct fnat_pkt *p)
 	if (is_forged(p, back))
 		return fnat_drop(p, FNAT_DROP_SOURCE);
 	/* The next SYN, or the first client, will find out. */
-	if (fnat_conn_is_probe(fnat_dir_conn(back)))
-		return fnat_drop(p, FNAT_DROP_NO_ROUTE);
+	if (fnat_conn_is_probe(fnat_dir_conn(back)) ||
+	    fnat_dial_error(p, back, quote.seq, says_unreachable(p)))
+		return fnat_drop(p, FNAT_DROP_DIALLING);
 	return pass_on(p, &quote, back);
 }
 

@@ -227,6 +227,19 @@ static void forget_way_in(struct sk_buff *skb)
 	skb->priority = 0;
 }
 
+static noinline_for_stack
+unsigned int reply_by_route(const struct fnat_pkt *p,
+			    const struct fnat_segment *s)
+{
+	/* Or anybody could have us broadcast. */
+	if (fnat_pkt_source_forged(p))
+		return fnat_drop(p, FNAT_DROP_SOURCE);
+	if (fnat_segment_send(p->fn, s))
+		return fnat_drop(p, FNAT_DROP_NO_ROUTE);
+	consume_skb(p->skb);
+	return NF_STOLEN;
+}
+
 unsigned int fnat_segment_reply(const struct fnat_pkt *p,
 				const struct fnat_segment *s, u8 ttl)
 {
@@ -235,12 +248,8 @@ unsigned int fnat_segment_reply(const struct fnat_pkt *p,
 	struct ethhdr was, *eth;
 
 	if (unlikely(!has_neighbour(skb) || skb_is_gso(skb) ||
-		     READ_ONCE(p->fn->tune.synack_route))) {
-		if (fnat_segment_send(p->fn, s))
-			return fnat_drop(p, FNAT_DROP_NO_ROUTE);
-		consume_skb(skb);
-		return NF_STOLEN;
-	}
+		     READ_ONCE(p->fn->tune.synack_route)))
+		return reply_by_route(p, s);
 	was = *eth_hdr(skb);
 	if (rewrite(skb, p, &e, s, ttl))
 		return fnat_drop(p, FNAT_DROP_MEMORY);

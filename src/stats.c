@@ -28,6 +28,8 @@ static const char * const event_names[FNAT_EV_MAX] = {
 	[FNAT_DROP_BAD_ACK]	= "synproxy_bad_ack",
 	[FNAT_DROP_NULL_ACK]	= "synproxy_null_ack",
 	[FNAT_DROP_ACK_STORM]	= "synproxy_ackstorm",
+	[FNAT_DROP_EARLY]	= "synproxy_synsend_qlen",
+	[FNAT_DROP_DIALLING]	= "drop_dialling",
 	[FNAT_EV_STRAY]		= "tcp_stray",
 	[FNAT_EV_REOPENED]	= "fullnat_conn_reused",
 	[FNAT_EV_BAD_RST]	= "tcp_bad_rst",
@@ -53,7 +55,6 @@ static const char * const event_names[FNAT_EV_MAX] = {
 	[FNAT_EV_SYNPROXY_RS_ERROR] = "synproxy_rs_error",
 	[FNAT_EV_SYNPROXY_REDIALLED] = "synproxy_redialled",
 	[FNAT_EV_SYNPROXY_PROBE] = "synproxy_probed",
-	[FNAT_EV_SYNPROXY_QLEN]	= "synproxy_synsend_qlen",
 	[FNAT_EV_SYNPROXY_REUSED] = "synproxy_conn_reused",
 	[FNAT_EV_SYNPROXY_AUTO_ON] = "synproxy_auto_on",
 	[FNAT_EV_SYNPROXY_AUTO_OFF] = "synproxy_auto_off",
@@ -137,7 +138,7 @@ static void follow(u64 *avg, u64 now, u64 last, int shift)
 	*avg += (s64)(rate - *avg) >> 2;
 }
 
-void fnat_stats_estimate(struct fnat_stats *s)
+bool fnat_stats_estimate(struct fnat_stats *s)
 {
 	const struct fnat_sum *last = &s->last;
 	struct fnat_sum now;
@@ -152,6 +153,7 @@ void fnat_stats_estimate(struct fnat_stats *s)
 		       BYTES_SHIFT);
 	}
 	s->last = now;
+	return memchr_inv(&s->avg, 0, sizeof(s->avg));
 }
 
 static u64 rounded(u64 avg, int shift)

@@ -39,6 +39,8 @@ enum fnat_event {
 	FNAT_DROP_BAD_ACK,	/* SYN proxy: no connection, no cookie */
 	FNAT_DROP_NULL_ACK,	/* synproxy_defer: a cookie, but no data */
 	FNAT_DROP_ACK_STORM,	/* two sides that answer each other's ACKs */
+	FNAT_DROP_EARLY,	/* there was no room for it while a server is dialled */
+	FNAT_DROP_DIALLING,	/* nothing that a server that is dialled would say */
 
 	/* Everything else. */
 	FNAT_EV_STRAY,		/* TCP of no connection, not a SYN */
@@ -66,7 +68,6 @@ enum fnat_event {
 	FNAT_EV_SYNPROXY_RS_ERROR, /* SYNs that a server refused or let time out */
 	FNAT_EV_SYNPROXY_REDIALLED, /* clients of those that got another server */
 	FNAT_EV_SYNPROXY_PROBE,	/* servers asked what they can, without a client */
-	FNAT_EV_SYNPROXY_QLEN,	/* early packets that were not kept */
 	FNAT_EV_SYNPROXY_REUSED, /* cookies over a connection that had closed */
 	FNAT_EV_SYNPROXY_AUTO_ON, /* services that cookies were switched on for */
 	FNAT_EV_SYNPROXY_AUTO_OFF,
@@ -139,9 +140,10 @@ void fnat_stats_sum(const struct fnat_stats *s, struct fnat_sum *sum);
 
 /*
  * Lets the rates of @s follow what came since the last call, with the weights
- * of in-tree IPVS: a quarter of the way. Caller holds fn->cfg.
+ * of in-tree IPVS: a quarter of the way. Whether one of them is not 0. Caller
+ * holds fn->cfg.
  */
-void fnat_stats_estimate(struct fnat_stats *s);
+bool fnat_stats_estimate(struct fnat_stats *s);
 
 /* The rates, rounded as in-tree IPVS does. Caller holds fn->cfg. */
 void fnat_stats_rates(const struct fnat_stats *s, struct fnat_rates *rates);

@@ -48,8 +48,9 @@ u64 seal_of(const struct fnat_pkt *p, const struct fnat_svc *svc, u32 isn,
 			    (u64)svc->key.fwmark << 32 | window, key);
 }
 
-static bool is_sealed(const struct fnat_pkt *p, const struct fnat_svc *svc,
-		      struct fnat_proof *proof)
+static __always_inline
+bool is_sealed(const struct fnat_pkt *p, const struct fnat_svc *svc,
+	       struct fnat_proof *proof)
 {
 	const struct fnat_cookie_keys *keys = fnat_cookie_keys(p->fn);
 	u32 window = fnat_cookie_window(proof->told, fnat_cookie_window_now());
@@ -66,12 +67,25 @@ static bool is_sealed(const struct fnat_pkt *p, const struct fnat_svc *svc,
 
 /* ------------------------------------------------------------- the story */
 
-/* Nobody could be dialled: the client is told at once. */
+/*
+ * Nobody could be dialled: the client is told at once. Persistent ones may know a
+ * server that takes no others; if not, they are told when the cookie is back.
+ */
 static bool has_dest(const struct fnat_svc *svc)
 {
 	const struct fnat_dests *set = rcu_dereference(svc->dests);
 
-	return set && set->gcd;
+	return likely(set && set->gcd) ||
+	       (set && set->n && fnat_svc_has(svc, IP_VS_SVC_F_PERSISTENT));
+}
+
+/*
+ * How many segments a client may send before its server has answered. Who has to
+ * send the first of them for the server to be asked at all finds the window open.
+ */
+static u32 early_segments(const struct fnat_net *fn)
+{
+	return READ_ONCE(fn->tune.early_max) ?: READ_ONCE(fn->tune.defer);
 }
 
 unsigned int fnat_synproxy_answer(const struct fnat_pkt *p,
@@ -95,6 +109,9 @@ unsigned int fnat_synproxy_answer(const struct fnat_pkt *p,
 	u8 ttl;
 
 	if (!has_dest(svc)) {
+		/* Unlike a cookie, this is routed. */
+		if (fnat_pkt_source_forged(p))
+			return fnat_drop(p, FNAT_DROP_SOURCE);
 		fnat_count(p->fn, FNAT_EV_SYNPROXY_NO_DEST);
 		return fnat_refuse(p, FNAT_DROP_NO_DEST);
 	}
@@ -104,13 +121,21 @@ unsigned int fnat_synproxy_answer(const struct fnat_pkt *p,
 	ttl = fnat_offer_agree(svc, &client, &ours);
 	if (ours.ecn)
 		synack.flags |= FNAT_TH_ECE;
-	synack.win = min_t(u32, READ_ONCE(p->fn->tune.early_max) * ours.mss,
-			   0xffff);
+	synack.win = min_t(u32, early_segments(p->fn) * ours.mss, 0xffff);
 	synack.seq = fnat_cookie_make(seal_of(p, svc, p->seq, window, key),
 				      window, &client);
 	fnat_count(p->fn, FNAT_EV_SYNPROXY_SYN);
 	fnat_guard_count(&svc->guard, FNAT_GUARD_SYN);
 	return fnat_segment_reply(p, &synack, ttl);
+}
+
+/* Or @p asks whether the window that was shut still is, with a number of old. */
+static noinline_for_stack
+bool asks_for_window(const struct fnat_pkt *p, const struct fnat_svc *svc,
+		     struct fnat_proof *proof)
+{
+	proof->isn = p->seq;
+	return is_sealed(p, svc, proof);
 }
 
 bool fnat_synproxy_proves(const struct fnat_pkt *p, const struct fnat_svc *svc,
@@ -127,7 +152,9 @@ bool fnat_synproxy_proves(const struct fnat_pkt *p, const struct fnat_svc *svc,
 	offer->stamped = fnat_tcpopt_timestamp((const u8 *)(th + 1),
 					       p->thlen - sizeof(*th),
 					       &offer->tsval, &offer->tsecr);
-	if (!is_sealed(p, svc, proof))
+	if (!is_sealed(p, svc, proof) &&
+	    (likely(p->seg_len || READ_ONCE(p->fn->tune.early_max)) ||
+	     !asks_for_window(p, svc, proof)))
 		return false;
 	proof->win = min_t(u32, (u32)p->win << max_t(int, offer->wscale, 0),
 			   0xffff);

@@ -21,6 +21,7 @@ static const struct {
 	[FNAT_S_UDP]		 = { "UDP", 300, true },
 	[FNAT_S_UDP_ASKED]	 = { "UDP", 10, true },
 	[FNAT_S_UDP_DONE]	 = { "UDP", 2, false },
+	[FNAT_S_ASSURED]	 = { "ASSURED", 2, false },
 };
 
 static enum fnat_state after_fin(enum fnat_state s, enum fnat_which dir)

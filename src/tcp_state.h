@@ -27,7 +27,8 @@ enum fnat_state {
 	FNAT_S_UDP,
 	FNAT_S_UDP_ASKED,	/* one-packet: waits for its answer */
 	FNAT_S_UDP_DONE,	/* has had it */
-	FNAT_TCP_S_MAX = FNAT_S_UDP_DONE,
+	FNAT_S_ASSURED,		/* a template, a client of which was there */
+	FNAT_TCP_S_MAX = FNAT_S_ASSURED,
 };
 
 enum fnat_which {

@@ -176,10 +176,22 @@ bool fnat_track_reopens(const struct fnat_pkt *p, const struct fnat_dir *d)
 	return fnat_state_lingers(c->state) && is_new_syn(p, d);
 }
 
+/* A side may be so far ahead of what we have seen of it, after losses; or behind. */
+#define AHEAD	(1024 * 1024)
+
+bool fnat_track_is_late(const struct fnat_pkt *p, const struct fnat_dir *d)
+{
+	const u8 both = FNAT_DIR_SENT | FNAT_DIR_ACKED;
+
+	return (d->flags & both) == both && d->seq_end - p->seq < AHEAD &&
+	       d->ack - p->ack < AHEAD;
+}
+
 /*
  * Whether @p is the SYN-ACK of a connection that has begun anew unseen: the
  * server had forgotten the one we hold, chose another number this time, or
- * found a SYN newer than we did.
+ * found a SYN newer than we did. One that acknowledges what has long been
+ * acknowledged answers no newer SYN: it is late, or forged.
  */
 static bool restarts(const struct fnat_pkt *p, const struct fnat_dir *d,
 		     u8 state)
@@ -190,7 +202,7 @@ static bool restarts(const struct fnat_pkt *p, const struct fnat_dir *d,
 	       (p->tcp_flags & synack) == synack &&
 	       d->flags & FNAT_DIR_SENT && p->seq + p->seg_len != d->seq_end &&
 	       (state == FNAT_TCP_S_SYN_RECV ||
-		state == FNAT_TCP_S_ESTABLISHED ||
+		(state == FNAT_TCP_S_ESTABLISHED && d->ack - p->ack >= AHEAD) ||
 		fnat_state_lingers(state));
 }
 
@@ -217,9 +229,6 @@ static bool is_late_syn(const struct fnat_pkt *p, const struct fnat_dir *d,
 	return p->tcp_flags & FNAT_TH_SYN && fnat_dir_which(d) == FNAT_C2S &&
 	       state != FNAT_TCP_S_SYN_RECV;
 }
-
-/* A client may be so far ahead of what we have seen of it, after losses. */
-#define AHEAD	(1024 * 1024)
 
 /*
  * What @p, of a client whose server is not seen, means: measured by what the

@@ -31,4 +31,10 @@ bool fnat_track_storms(const struct fnat_pkt *p, struct fnat_dir *d);
  */
 bool fnat_track_reopens(const struct fnat_pkt *p, const struct fnat_dir *d);
 
+/*
+ * Whether @p, an ACK, is from shortly before what @d's side has said and heard last:
+ * a segment of this very connection, not the first of another one. RCU.
+ */
+bool fnat_track_is_late(const struct fnat_pkt *p, const struct fnat_dir *d);
+
 #endif /* FNAT_TRACK_H */

@@ -205,9 +205,15 @@ int fnat_xlate(const struct fnat_pkt *p, const struct fnat_dir *d)
 		xlate_tcp(p, d, pseudo);
 	else
 		xlate_udp(p, d, pseudo);
-	/* In a list of packets the others' headers are stale: cut it anew. */
-	if (skb_shinfo(p->skb)->gso_type & SKB_GSO_FRAGLIST)
+	/*
+	 * In a list of packets the others' headers are stale: cut it anew. Of TCP some
+	 * kernels would take them none the less, so it is a list no more.
+	 */
+	if (skb_shinfo(p->skb)->gso_type & SKB_GSO_FRAGLIST) {
 		skb_shinfo(p->skb)->gso_type |= SKB_GSO_DODGY;
+		if (p->proto == IPPROTO_TCP)
+			skb_shinfo(p->skb)->gso_type &= ~SKB_GSO_FRAGLIST;
+	}
 	/* A sum over the whole packet, taken by the device, no longer holds. */
 	skb_forward_csum(p->skb);
 	return 0;

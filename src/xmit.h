@@ -6,7 +6,9 @@
 #define FNAT_XMIT_H
 
 #include <linux/netfilter.h>
+#include <linux/netfilter/nf_conntrack_common.h>
 #include <net/dst.h>
+#include <net/dst_metadata.h>
 
 #include "conn.h"
 #include "dest.h"
@@ -51,5 +53,12 @@ bool fnat_route_fits(const struct fnat_pkt *p, const struct dst_entry *dst);
  */
 unsigned int fnat_xmit(const struct fnat_pkt *p, struct dst_entry *dst,
 		       const union nf_inet_addr *hop, bool whole);
+
+/* Whether fnat_xmit() has left @skb, translated, to the stack for a server of this host. */
+static inline bool fnat_xmit_went_up(const struct sk_buff *skb)
+{
+	return skb_valid_dst(skb) &&
+	       (skb_get_nfct(skb) & NFCT_INFOMASK) == IP_CT_UNTRACKED;
+}
 
 #endif /* FNAT_XMIT_H */

@@ -146,6 +146,7 @@ static inline u16 get_unaligned_be16(const void *p)
 #define netif_is_l3_slave(dev)				false
 #define netif_is_l3_master(dev)				false
 #define nf_checksum(skb, hook, off, proto, af)		0
+#define nf_inet_addr_cmp(a, b)				false
 #define fnat_addr_unusable(af, addr)			false
 #define fnat_addr_loopback(af, addr)			false
 #define fnat_addrset_has_any(set, af, addr)		false
