@@ -337,7 +337,7 @@ int fnat_dest_edit(struct fnat_svc *svc, const union nf_inet_addr *addr,
 {
 	struct fnat_dest *d = fnat_dest_find(svc, addr, port);
 	struct fnat_dest_opts old;
-	int err;
+	int err, last_weight;
 
 	if (!d)
 		return -ENOENT;
@@ -345,10 +345,13 @@ int fnat_dest_edit(struct fnat_svc *svc, const union nf_inet_addr *addr,
 	if (err)
 		return err;
 	old = d->opts;
+	last_weight = d->last_weight;
 	set_opts(d, opts);
 	err = replace_set(svc, NULL, NULL);
 	if (err) {
 		set_opts(d, &old);
+		d->last_weight = last_weight;
+		fnat_offer_settle(svc);
 		return err;
 	}
 	/* A higher limit is judged afresh. */

@@ -31,8 +31,10 @@ struct fnat_dest {
 	bool			overloaded;	/* past u_thresh */
 	bool			removed;	/* it drains */
 	bool			watched;	/* is or was of Masq; under fn->cfg */
-	u32			learned;	/* synproxy.c */
+	u32			learned;	/* offer.c */
+	u32			could;		/* ever since it is here; likewise */
 	u8			probes;		/* left to try; under fn->cfg; probe.c */
+	u32			probed;		/* s; the last time; likewise */
 	atomic_t		active;		/* connections, by state */
 	atomic_t		inactive;
 	atomic_t		persistent;	/* templates */

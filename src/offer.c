@@ -5,6 +5,7 @@
 #include "cookie.h"
 #include "dest.h"
 #include "offer.h"
+#include "probe.h"
 
 /*
  * What a server can do, and what a service offers, in one word, for packets read
@@ -125,6 +126,15 @@ static u32 switches(const struct fnat_tcpopt_offer *offer)
 	       (offer->ecn ? CAN_ECN : 0);
 }
 
+/*
+ * A server under pressure answers with cookies of its own, and forgets what it can
+ * do. As clients are not offered that any more, none of them would ever ask again.
+ */
+bool fnat_offer_has_lost(const struct fnat_dest *dest)
+{
+	return READ_ONCE(dest->could) & ~READ_ONCE(dest->learned) & ~CAN_MSS;
+}
+
 /* About what it was not asked nothing is learned: not every client can everything. */
 void fnat_offer_learn(struct fnat_dest *dest,
 		      const struct fnat_tcpopt_offer *asked,
@@ -139,7 +149,10 @@ void fnat_offer_learn(struct fnat_dest *dest,
 	if (READ_ONCE(dest->learned) == learned)
 		return;
 	WRITE_ONCE(dest->learned, learned);
+	WRITE_ONCE(dest->could, READ_ONCE(dest->could) | learned);
 	fnat_offer_settle(svc);
+	if (fnat_offer_has_lost(dest))
+		fnat_probe_later(svc);
 }
 
 /* Ticks of 65 us: faster than any server's, so what these add falls behind it. */

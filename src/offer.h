@@ -36,6 +36,9 @@ void fnat_offer_learn(struct fnat_dest *dest,
 		      const struct fnat_tcpopt_offer *asked,
 		      const struct fnat_tcpopt_offer *said);
 
+/* Whether what @dest says that it does has become less: it is to be asked again. */
+bool fnat_offer_has_lost(const struct fnat_dest *dest);
+
 /*
  * What @svc offers to a client that offers @client; from which goes what is not
  * agreed, for its server is to hear nothing else. Returns the TTL of the SYN-ACK.

@@ -17,6 +17,9 @@
 /* How often, and how many seconds apart, to try to send where there is none yet. */
 #define TRIES	10
 #define AGAIN	HZ
+/* In how many seconds to ask who does not do any more what it did. */
+#define LATER	5
+#define NEVER	ULONG_MAX
 /* Probes in a row. */
 #define BATCH	1000
 
@@ -121,28 +124,46 @@ static bool probe_dest(struct fnat_dest *d)
 	return called;
 }
 
-/* Up to *@left servers of @svc; whether there may be more to do. */
-static bool probe_svc(struct fnat_svc *svc, int *left)
+static bool is_due(const struct fnat_dest *d)
+{
+	return d->probes || (fnat_offer_has_lost(d) &&
+			     fnat_now() - d->probed >= LATER);
+}
+
+static void probe_again(struct fnat_dest *d)
+{
+	d->probed = fnat_now();
+	if (d->probes)
+		d->probes--;
+	if (probe_dest(d))
+		d->probes = 0;
+}
+
+/* Up to *@left servers of @svc; how long to wait until there is more to do. */
+static unsigned long probe_svc(struct fnat_svc *svc, int *left)
 {
 	const struct fnat_dests *set = rcu_dereference_protected(svc->dests,
 					lockdep_is_held(&svc->fn->cfg));
-	bool more = false;
+	unsigned long wait = NEVER;
 	u32 i;
 
 	for (i = 0; set && svc->opts.synproxy && i < set->n; i++) {
 		struct fnat_dest *d = set->v[i];
 
-		if (!d->probes || !d->opts.weight)
+		if (!d->opts.weight)
 			continue;
-		if (!*left)
-			return true;
-		(*left)--;
-		d->probes--;
-		if (probe_dest(d))
-			d->probes = 0;
-		more |= d->probes;
+		if (is_due(d)) {
+			if (!*left)
+				return AGAIN;
+			(*left)--;
+			probe_again(d);
+		}
+		if (d->probes)
+			wait = AGAIN;
+		else if (fnat_offer_has_lost(d))
+			wait = min(wait, LATER * (unsigned long)HZ);
 	}
-	return more;
+	return wait;
 }
 
 static void probe(struct work_struct *work)
@@ -150,18 +171,17 @@ static void probe(struct work_struct *work)
 	struct fnat_net *fn = container_of(to_delayed_work(work),
 					   struct fnat_net, probe);
 	int left = READ_ONCE(fn->tune.synproxy_probe) ? BATCH : 0;
+	unsigned long id, wait = NEVER;
 	struct fnat_svc *svc;
-	bool more = false;
-	unsigned long id;
 
 	if (!left)
 		return;
 	mutex_lock(&fn->cfg);
 	xa_for_each(&fn->svcs, id, svc)
-		more |= probe_svc(svc, &left);
+		wait = min(wait, probe_svc(svc, &left));
 	mutex_unlock(&fn->cfg);
-	if (more)
-		queue_delayed_work(fnat_wq, &fn->probe, AGAIN);
+	if (wait != NEVER)
+		queue_delayed_work(fnat_wq, &fn->probe, wait);
 }
 
 void fnat_probe_init(struct fnat_net *fn)
@@ -179,6 +199,11 @@ void fnat_probe_want(struct fnat_dest *dest)
 	lockdep_assert_held(&dest->svc->fn->cfg);
 	dest->probes = TRIES;
 	fnat_probe_start(dest->svc);
+}
+
+void fnat_probe_later(struct fnat_svc *svc)
+{
+	queue_delayed_work(fnat_wq, &svc->fn->probe, LATER * HZ);
 }
 
 void fnat_probe_start(struct fnat_svc *svc)

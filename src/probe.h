@@ -21,6 +21,12 @@ void fnat_probe_exit(struct fnat_net *fn);
  */
 void fnat_probe_want(struct fnat_dest *dest);
 
+/*
+ * A server of @svc does less than it did (offer.h): to be asked in some seconds, and
+ * on until it does it again. Any context, while @svc's namespace has hooks.
+ */
+void fnat_probe_later(struct fnat_svc *svc);
+
 /* @svc may have the SYN proxy from now on. Caller holds fn->cfg. */
 void fnat_probe_start(struct fnat_svc *svc);
 
