@@ -78,16 +78,13 @@ static void free_rcu(struct rcu_head *head)
 		kmem_cache_free(conn_cache, c);
 }
 
-/* A server's TIME_WAIT (Linux: 60 s) may remember what ended after this. */
-#define TIME_WAIT_MEMORY	60
-
 static void return_lport(struct fnat_net *fn, struct fnat_conn *c)
 {
 	const struct fnat_dir *d = &c->dir[FNAT_C2S];
 
 	if (!c->lports)
 		return;
-	if (d->flags & FNAT_DIR_SENT && fnat_now() - c->stamp < TIME_WAIT_MEMORY)
+	if (d->flags & FNAT_DIR_SENT && (s32)(fnat_now() - c->stamp) < FNAT_TIME_WAIT)
 		fnat_lport_remember(fn, c->lports, c->port_index,
 				    d->seq_end + d->seq_off,
 				    c->flags & FNAT_CONN_TS_LOST);
@@ -269,6 +266,16 @@ static u8 method_flag(u32 fwd_method)
 	}
 }
 
+/*
+ * Its client is there: of UDP we take that on trust, of TCP it has ended a handshake.
+ * Templates of others are what drop_entry ends, as in-tree.
+ */
+static void assure_template(const struct fnat_conn *c)
+{
+	if (c->tmpl && READ_ONCE(c->tmpl->state) != FNAT_S_ASSURED)
+		WRITE_ONCE(c->tmpl->state, FNAT_S_ASSURED);
+}
+
 struct fnat_conn *fnat_conn_new(const struct fnat_pkt *p,
 				struct fnat_dest *dest,
 				const struct fnat_lport *lport,
@@ -286,6 +293,8 @@ struct fnat_conn *fnat_conn_new(const struct fnat_pkt *p,
 	c->port_index = lport->index;
 	c->tmpl = tmpl;
 	c->state = first_state(c, p->proto);
+	if (c->state != FNAT_TCP_S_SYN_RECV)
+		assure_template(c);
 	fill(c, p, lport);
 	return c;
 }
@@ -352,6 +361,28 @@ void fnat_conn_abandon(struct fnat_net *fn, struct fnat_conn *c)
 	release(fn, c);
 }
 
+static bool is_dead(struct fnat_dir *d)
+{
+	return READ_ONCE(fnat_dir_conn(d)->flags) & FNAT_CONN_DEAD;
+}
+
+/*
+ * Links @d, or says who is there before it. Who is dying or not born yet is not there
+ * for long: whoever sees to that has bottom halves off, and waits for nobody, for
+ * all link the server's side first. Not so across sides: by mark and with Masq two
+ * servers that speak to each other would wait for each other, and who claims to
+ * speak to himself for himself.
+ */
+static struct fnat_dir *take_place(struct fnat_net *fn, struct fnat_dir *d)
+{
+	struct fnat_dir *other;
+
+	while ((other = fnat_conn_link(fn, d)) && is_dead(other) &&
+	       fnat_dir_which(other) == fnat_dir_which(d))
+		cpu_relax();
+	return other;
+}
+
 /*
  * Links the server's side of @c; or the client's side of who is there before it.
  * Where dests have no port of their own, two maps may give out the same, and
@@ -360,19 +391,19 @@ void fnat_conn_abandon(struct fnat_net *fn, struct fnat_conn *c)
 static bool link_server(struct fnat_net *fn, struct fnat_conn *c,
 			struct fnat_dir **other)
 {
-	struct fnat_dir *d = fnat_conn_link(fn, &c->dir[FNAT_S2C]);
+	struct fnat_dir *d = take_place(fn, &c->dir[FNAT_S2C]);
 
 	/* What has closed makes room, as for a client's SYN to the same VIP. */
 	if (d && fnat_dir_proto(d) == IPPROTO_TCP &&
 	    fnat_conn_has_closed(fnat_dir_conn(d))) {
 		fnat_conn_kill(fn, fnat_dir_conn(d));
-		d = fnat_conn_link(fn, &c->dir[FNAT_S2C]);
+		d = take_place(fn, &c->dir[FNAT_S2C]);
 	}
 	if (!d)
 		return true;
 	/* The client's last datagram, or another CPU with the same packet. */
 	*other = &fnat_dir_conn(d)->dir[FNAT_C2S];
-	if (!fnat_conn_same_key(*other, &c->dir[FNAT_C2S]))
+	if (!fnat_conn_same_key(*other, &c->dir[FNAT_C2S]) || is_dead(d))
 		*other = NULL;
 	return false;
 }
@@ -386,12 +417,13 @@ struct fnat_dir *fnat_conn_publish(struct fnat_net *fn, struct fnat_conn *c)
 		release(fn, c);
 		return other;
 	}
-	other = fnat_conn_hangs(c, FNAT_C2S) ? fnat_conn_link(fn, &c->dir[FNAT_C2S]) : NULL;
+	other = fnat_conn_hangs(c, FNAT_C2S) ?
+			take_place(fn, &c->dir[FNAT_C2S]) : NULL;
 	if (other) {
 		if (fnat_conn_hangs(c, FNAT_S2C))
 			fnat_conn_unlink(fn, &c->dir[FNAT_S2C]);
 		release(fn, c);
-		return other;
+		return is_dead(other) ? NULL : other;
 	}
 	live(fn, c);
 	return &c->dir[FNAT_C2S];
@@ -423,13 +455,16 @@ void fnat_conn_kill(struct fnat_net *fn, struct fnat_conn *c)
 {
 	int i;
 
-	if (!die(c))
-		return;
-	fnat_wheel_del(fn, c);
-	for (i = 0; i < 2; i++)
-		if (fnat_conn_hangs(c, i))
-			fnat_conn_unlink(fn, &c->dir[i]);
-	release(fn, c);
+	/* No packet of this CPU's comes between death and burial. */
+	local_bh_disable();
+	if (die(c)) {
+		fnat_wheel_del(fn, c);
+		for (i = 0; i < 2; i++)
+			if (fnat_conn_hangs(c, i))
+				fnat_conn_unlink(fn, &c->dir[i]);
+		release(fn, c);
+	}
+	local_bh_enable();
 }
 
 void fnat_conn_set_state(struct fnat_net *fn, struct fnat_conn *c,
@@ -441,10 +476,14 @@ void fnat_conn_set_state(struct fnat_net *fn, struct fnat_conn *c,
 	if (c->flags & FNAT_CONN_DEAD)
 		return;
 	trace_fnat_conn_state(c, s);
+	/* Its time begins now, however long it has waited for this. */
+	WRITE_ONCE(c->stamp, fnat_now());
 	count_half_open(c, -1);
 	/* Who sees the state sees what goes with it: offsets, where it was dialled. */
 	smp_store_release(&c->state, s);
 	count_half_open(c, 1);
+	if (s == FNAT_TCP_S_ESTABLISHED)
+		assure_template(c);
 	if (inactive != !!(c->flags & FNAT_CONN_INACTIVE)) {
 		c->flags ^= FNAT_CONN_INACTIVE;
 		fnat_dest_moved(c->dest, inactive);

@@ -278,7 +278,7 @@ void fnat_conn_put_template(struct fnat_conn *tmpl);
  * same flow, @c is freed. Returns the client's direction of the connection
  * that packets will find; NULL, and @c is freed, if the server's packets could
  * not be told from those of another connection, unless that has closed: such a
- * port is no use. RCU, bottom halves off.
+ * port is no use; or if both were to be each other's. RCU, bottom halves off.
  */
 struct fnat_dir *fnat_conn_publish(struct fnat_net *fn, struct fnat_conn *c);
 

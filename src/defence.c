@@ -49,10 +49,13 @@ static int rate(const struct fnat_tunables *tune, long pages, bool at_work)
 static bool droppable(const struct fnat_conn *c)
 {
 	switch (READ_ONCE(c->state)) {
+	case FNAT_TCP_S_NONE:
+		/* A template of nobody but itself, whose client never was. */
+		return refcount_read(&c->children) == 1;
 	case FNAT_TCP_S_SYN_RECV:
 		return true;
 	case FNAT_S_UDP:
-		return fnat_now() - READ_ONCE(c->stamp) > IDLE;
+		return (s32)(fnat_now() - READ_ONCE(c->stamp)) > IDLE;
 	default:
 		return false;
 	}
@@ -67,7 +70,7 @@ static void thin_bucket(struct fnat_net *fn, u32 bucket)
 		struct fnat_conn *c = fnat_dir_conn(d);
 
 		next = fnat_conn_next(fn, bucket, d);
-		if (!(c->flags & FNAT_CONN_TEMPLATE) && droppable(c)) {
+		if (droppable(c)) {
 			fnat_count(fn, FNAT_EV_DROP_ENTRY);
 			fnat_conn_kill(fn, c);
 		}
@@ -75,7 +78,7 @@ static void thin_bucket(struct fnat_net *fn, u32 bucket)
 	rcu_read_unlock();
 }
 
-/* Half-open and idle connections of a random part of the table. */
+/* Half-open and idle connections of a random part of the table, and what is left of them. */
 static void thin_table(struct fnat_net *fn)
 {
 	u32 n = max(fn->conn_mask / SHARE, 1U);

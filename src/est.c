@@ -23,14 +23,16 @@ static void estimate(struct work_struct *work)
 {
 	struct fnat_net *fn = container_of(to_delayed_work(work),
 					   struct fnat_net, estimate);
+	bool moving;
 
 	if (!READ_ONCE(fn->tune.run_estimation))
 		return;
 	mutex_lock(&fn->cfg);
-	fnat_stats_estimate(&fn->total);
+	moving = fnat_stats_estimate(&fn->total);
 	mutex_unlock(&fn->cfg);
 	fnat_svc_each(fn, estimate_svc);
-	if (atomic_read(&fn->nr_svcs))
+	/* What drains goes on without a service, and what has ended is to show 0. */
+	if (moving || atomic_read(&fn->nr_svcs) || atomic_read(&fn->nr_conns))
 		fnat_est_start(fn);
 }
 

@@ -25,7 +25,7 @@ struct fnat_wheel {
 	struct hlist_head	slot[FNAT_DUE_SLOTS];
 };
 
-/* When its time is up, one whose connections are not over stays so much longer. */
+/* What a template waits at the most; once its time is up, for its connections. */
 #define TEMPLATE_AGAIN	60
 
 static u32 template_timeout(const struct fnat_dest *dest)
@@ -34,6 +34,13 @@ static u32 template_timeout(const struct fnat_dest *dest)
 	if (READ_ONCE(dest->removed))
 		return 0;
 	return READ_ONCE(dest->svc->opts.timeout);
+}
+
+static u32 template_again(const struct fnat_dest *dest)
+{
+	u32 timeout = template_timeout(dest);
+
+	return timeout ? min_t(u32, timeout, TEMPLATE_AGAIN) : TEMPLATE_AGAIN;
 }
 
 u32 fnat_conn_timeout(const struct fnat_net *fn, const struct fnat_conn *c)
@@ -58,7 +65,7 @@ u32 fnat_conn_left(const struct fnat_net *fn, const struct fnat_conn *c)
 
 	if (left <= 0 && c->flags & FNAT_CONN_TEMPLATE &&
 	    refcount_read(&c->children) > 1)
-		return TEMPLATE_AGAIN;
+		return template_again(c->dest);
 	return max(left, 0);
 }
 
@@ -73,6 +80,9 @@ static void enqueue(struct fnat_wheel *w, struct fnat_conn *c)
 	u32 ahead = fnat_now() + fnat_conn_left(w->fn, c) - w->now;
 
 	lockdep_assert_held(&w->lock);
+	/* Nobody comes to tell that its server has been removed. */
+	if (c->flags & FNAT_CONN_TEMPLATE)
+		ahead = min_t(u32, ahead, TEMPLATE_AGAIN);
 	WRITE_ONCE(c->due, fnat_due(w->now, ahead));
 	hlist_add_head(&c->due_node, slot(w, c->due));
 	w->count++;

@@ -150,13 +150,14 @@ static int check(struct fnat_net *fn, u16 af, const union nf_inet_addr *addr,
 	return 0;
 }
 
-static struct fnat_laddr *find(struct fnat_net *fn,
+static struct fnat_laddr *find(struct fnat_net *fn, u16 af,
 			       const union nf_inet_addr *addr)
 {
 	struct fnat_laddr *l;
 
 	hlist_for_each_entry(l, chain(fn, addr), node)
-		if (nf_inet_addr_cmp(&l->addr, addr) && fnat_laddr_get(l))
+		if (l->af == af && nf_inet_addr_cmp(&l->addr, addr) &&
+		    fnat_laddr_get(l))
 			return l;
 	return NULL;
 }
@@ -168,7 +169,7 @@ static struct fnat_laddr *find(struct fnat_net *fn,
 static struct fnat_laddr *find_or_make(struct fnat_net *fn, u16 af,
 				       const union nf_inet_addr *addr)
 {
-	struct fnat_laddr *l = find(fn, addr);
+	struct fnat_laddr *l = find(fn, af, addr);
 	int err;
 
 	if (l)

@@ -5,6 +5,7 @@
 #include <net/tcp.h>
 
 #include "addr.h"
+#include "conn.h"
 #include "dest.h"
 #include "laddr.h"
 #include "lport.h"
@@ -27,7 +28,10 @@ struct fnat_lports {
 	struct fnat_shuffle	order;		/* fixed */
 	DECLARE_BITMAP(full, LEAVES);
 	unsigned long		*leaf[LEAVES];
-	struct xarray		above;		/* what servers know, by index; few */
+	/* What servers know, by index: of the last minute or two, and of before that. */
+	struct xarray		above[2];
+	u32			turned;		/* s; when young became the other */
+	u8			young;		/* which is being written */
 	struct rcu_head		rcu;
 };
 
@@ -81,7 +85,8 @@ static void map_free(struct fnat_lports *map)
 
 	for (i = 0; i < LEAVES; i++)
 		kfree(map->leaf[i]);
-	xa_destroy(&map->above);
+	xa_destroy(&map->above[0]);
+	xa_destroy(&map->above[1]);
 	kfree(map);
 }
 
@@ -134,7 +139,8 @@ static struct fnat_lports *map_of(const struct fnat_net *fn,
 	if (!map)
 		return NULL;
 	spin_lock_init(&map->lock);
-	xa_init_flags(&map->above, XA_FLAGS_LOCK_BH);
+	xa_init_flags(&map->above[0], XA_FLAGS_LOCK_BH);
+	xa_init_flags(&map->above[1], XA_FLAGS_LOCK_BH);
 	map->laddr = l;
 	map->rs = rs;
 	lo = READ_ONCE(fn->tune.lport_min);
@@ -281,16 +287,53 @@ u32 fnat_lport_timestamp(const struct fnat_net *fn,
 /* What is kept in map->above: a sequence number, and beyond it: */
 #define ABOVE_TS_LOST	BIT_ULL(32)
 
+/*
+ * No server knows any more what the older of the two says; from now on it is the
+ * younger. A port that nobody takes again would keep its memory for ever.
+ */
+static void forget_old(struct fnat_lports *map)
+{
+	u32 now = fnat_now();
+	bool due;
+
+	if (likely(now - READ_ONCE(map->turned) < FNAT_TIME_WAIT))
+		return;
+	spin_lock_bh(&map->lock);
+	due = now - map->turned >= FNAT_TIME_WAIT;
+	if (due)
+		map->turned = now;
+	spin_unlock_bh(&map->lock);
+	if (!due)
+		return;
+	xa_destroy(&map->above[!map->young]);
+	WRITE_ONCE(map->young, !map->young);
+}
+
+/* What was remembered of that port, once; NULL: nothing. */
+static void *recall(struct fnat_lports *map, u16 index)
+{
+	u8 young = READ_ONCE(map->young);
+	void *was[2] = {};
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (unlikely(!xa_empty(&map->above[i])))
+			was[i] = xa_erase_bh(&map->above[i], index);
+	return was[young] ?: was[!young];
+}
+
 void fnat_lport_remember(struct fnat_net *fn, struct fnat_lports *map,
 			 u16 index, u32 seq, bool ts_lost)
 {
 	struct fnat_lport now = { .port = port_at(map, index) };
 	u64 above = seq | (ts_lost ? ABOVE_TS_LOST : 0);
 
+	forget_old(map);
 	clock_numbers(fn, map, &now);
 	/* Mostly the clock has passed it by then; without memory, hopefully. */
 	if (ts_lost || !before(seq, now.isn))
-		xa_store_bh(&map->above, index, xa_mk_value(above), GFP_ATOMIC);
+		xa_store_bh(&map->above[READ_ONCE(map->young)], index,
+			    xa_mk_value(above), GFP_ATOMIC);
 }
 
 static void first_numbers(const struct fnat_net *fn, struct fnat_lports *map,
@@ -300,10 +343,8 @@ static void first_numbers(const struct fnat_net *fn, struct fnat_lports *map,
 
 	clock_numbers(fn, map, lport);
 	lport->ts_lost = false;
-	if (likely(xa_empty(&map->above)))
-		return;
-	above = xa_erase_bh(&map->above, lport->index);
-	if (!above)
+	above = recall(map, lport->index);
+	if (likely(!above))
 		return;
 	if (!after(lport->isn, (u32)xa_to_value(above)))
 		lport->isn = xa_to_value(above) + 1 + (lport->isn & 0xffff);

@@ -89,6 +89,8 @@ void fnat_lport_put(struct fnat_net *fn, struct fnat_lports *map, u16 index);
 u32 fnat_lport_timestamp(const struct fnat_net *fn,
 			 const struct fnat_lports *map, u16 index);
 
+#define FNAT_TIME_WAIT	60	/* s; how long a server (Linux) may remember */
+
 /*
  * To be called before that if the server may remember the connection
  * (TIME_WAIT): the port's next one is to begin above @seq, the server's view

@@ -80,14 +80,18 @@ static struct fnat_dest *begin(struct fnat_svc *svc, const struct fnat_pkt *p,
 	if (old)
 		fnat_conn_kill(p->fn, old);
 	d = fnat_conn_publish(p->fn, mine);
-	c = fnat_dir_conn(d);
+	c = d ? fnat_dir_conn(d) : NULL;
 	if (c == mine) {
 		*tmpl = mine;
 		return dest;
 	}
-	/* Another CPU was faster with the same client. */
 	fnat_conn_put_template(mine);
+	/* Another CPU was faster with the same client, and a third has ended that. */
+	if (!c)
+		return dest;
+	/* The dest of who was faster may be gone again. */
 	fnat_dest_unbind(dest, false);
+	*why = FNAT_DROP_NO_DEST;
 	dest = follow(c, svc, but);
 	if (dest)
 		*tmpl = c;

@@ -288,6 +288,9 @@ bool fnat_pkt_source_forged(const struct fnat_pkt *p)
 {
 	if (fnat_pkt_source_absurd(p) || !p->in)
 		return p->in;
+	/* Nobody speaks to himself by way of us; the attack is called land. */
+	if (nf_inet_addr_cmp(&p->saddr, &p->daddr))
+		return !(p->in->flags & IFF_LOOPBACK);
 	/* Directed broadcast; or the host's own, unless it really is the host. */
 	if (p->af == AF_INET6)
 		return !(p->in->flags & IFF_LOOPBACK) &&

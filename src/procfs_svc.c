@@ -186,7 +186,7 @@ int fnat_procfs_svc_init(struct fnat_net *fn)
 {
 	struct proc_dir_entry *dir = fn->net->proc_net;
 
-	if (!proc_create_net("ip_vs", 0440, dir, &svc_ops,
+	if (!proc_create_net("ip_vs", 0444, dir, &svc_ops,
 			     sizeof(struct seq_net_private)))
 		return -ENOMEM;
 	if (!proc_create_net_single("ip_vs_stats", 0444, dir, stats_show, NULL))

@@ -310,10 +310,14 @@ void fnat_sched_stop(struct fnat_svc *svc)
 	cancel_delayed_work_sync(&l->sweep);
 	spin_lock_bh(&l->lock);
 	l->dead = true;
-	for (i = 0; i < ARRAY_SIZE(l->tab); i++)
+	spin_unlock_bh(&l->lock);
+	/* One by one: packets of before wait for the lock. */
+	for (i = 0; i < ARRAY_SIZE(l->tab); i++) {
+		spin_lock_bh(&l->lock);
 		hlist_for_each_entry_safe(e, next, &l->tab[i], node)
 			forget(l, e);
-	spin_unlock_bh(&l->lock);
+		spin_unlock_bh(&l->lock);
+	}
 	kvfree_rcu(l, rcu);
 }
 
