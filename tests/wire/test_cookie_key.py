@@ -9,7 +9,7 @@ from abi import COOKIE_KEY, DEL_KEY, GET_CONFIG, GET_INFO, SET_KEY
 from lib import lab
 from lib.netlink import Refused, attr, number
 from lib.packet import TCP
-from test_synproxy import Guarded
+from proxied import Guarded
 from world import World
 
 BOTH_FAMILIES = True

@@ -85,6 +85,23 @@ def test_drop_entry_ends_what_is_half_open(world):
     assert lab.counters(ns=None)["drop_entry"] > 50
 
 
+def test_drop_entry_ends_the_templates_of_a_flood(world):
+    """Of clients that never were; not those of who was there, though he has gone."""
+    world.service(persistent=300)
+    sysctl("net.ipv4.vs.timeout_close", 1)
+    flow = world.tcp(client="192.0.2.3").establish()
+    flow.up("RA")
+    for i in range(200):
+        world.c.send(world.tcp(client=f"203.0.113.{i}").from_client("S"))
+
+    def listed(state):
+        return [c["client"][0] for c in world.conns() if c["state"] == state]
+    lab.wait_until("each has its template", lambda: len(listed("NONE")) >= 200)
+    vs(drop_entry=3)
+    lab.wait_until("most have gone", lambda: len(listed("NONE")) < 100, 60, 0.5)
+    assert listed("ASSURED") == ["192.0.2.3"]
+
+
 def test_secure_tcp_shortens_the_handshake(world):
     """At work, SYN_RECV lasts ten seconds."""
     world.service()
@@ -140,3 +157,13 @@ def test_drops_are_limited_to_vips(world):
                   world.udp().from_client(payload=b"x").but(dst="198.51.100.9")):
         world.c.send(frame)
         assert world.s.receive().dst == "198.51.100.9"
+
+
+@pytest.mark.parametrize("weight", [1, 0], ids=["cookie", "refusal"])
+def test_nobody_has_us_broadcast(world, weight):
+    """A SYN that says to be from all of a network is not answered where answers are routed."""
+    vs(synproxy_synack_route=1)
+    world.service(servers={A: weight}, synproxy=1)
+    world.c.send(world.tcp(client="192.0.2.255").from_client("S"))
+    world.quiet()
+    assert lab.counters(ns=None)["drop_source"] == 1

@@ -6,7 +6,7 @@ import pytest
 from abi import FULLNAT, MASQ
 from lib import lab
 from lib.packet import TCP
-from test_synproxy import OFFER, Guarded, count
+from proxied import OFFER, Guarded, count
 from world import sysctl
 
 BOTH_FAMILIES = True
@@ -43,6 +43,7 @@ def guarded(world):
         world.service(synproxy=1, servers=world.plan.servers[:servers], method=method, **more)
         return lambda sport=40000, **kw: Redialled(world, TCP, sport, method=method, **kw)
     sysctl("net.ipv4.vs.synproxy_syn_retry", 0)
+    sysctl("net.ipv4.vs.timeout_close", 1)
     return serve
 
 

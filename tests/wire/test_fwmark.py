@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """Services by firewall mark: many addresses and ports, both protocols, one service."""
 
+import socket
+
 import pytest
 
+from abi import MASQ
 from lib import lab
 from lib.packet import ICMP, TCP, UDP, Frame, fragments, reassembled
-from world import LIPS, SERVERS, VIP, sysctl
+from world import LIPS, SERVERS, VIP, ip, sysctl
 
 A, B, C = SERVERS
 MARK = 7
@@ -79,6 +82,42 @@ def test_service_by_address_comes_first(marked):
     marked.service(servers=(B,), lips=LIPS[1:2])
     assert marked.tcp().establish().rs == B
     assert marked.tcp(sport=41000, dport=443).establish().rs == A
+
+
+def test_server_on_the_director_is_asked_once(world):
+    """What has been translated for it comes by, marked, and is not for the mark's service."""
+    ip(f"address add {A}/32 dev lo")
+    mark("meta l4proto tcp")
+    service(world, servers=(B,))
+    world.service()
+    with world.counted(xmit_local=1):
+        sent = world.c.send(world.tcp().from_client("S"))
+        # Nobody listens on the port: the host's refusal comes back translated.
+        got = world.c.receive()
+    assert got and (got.src, got.flags, got.ack) == (VIP, "RA", sent.seq + 1)
+
+
+@pytest.mark.parametrize("proto", [TCP, UDP], ids=["tcp", "udp"])
+def test_who_speaks_to_himself(world, proto):
+    """A server of Masq, by the mark: of both directions the addresses would be the same."""
+    mark("iifname tapc")
+    service(world, method=MASQ, lips=())
+    own = world.flow(proto, sport=9, dport=9).from_client("S" if proto == TCP else "")
+    with world.counted(drop_source=1):
+        world.c.send(own.but(src=A, dst=A))
+        world.quiet()
+
+
+def test_host_that_speaks_to_itself(world):
+    """The same, and it really does: nobody waits for what cannot be."""
+    ip(f"address add {A}/32 dev lo")
+    mark("iifname lo udp dport 9")
+    service(world, method=MASQ, lips=())
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
+        own.bind((A, 9))
+        own.sendto(b"x", (A, 9))
+        lab.wait_until("it is refused", lambda: lab.counters(ns=None)["drop_masq_clash"] == 1)
+    assert world.conns() == []
 
 
 def test_stray_passes(marked):

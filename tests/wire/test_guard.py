@@ -8,7 +8,7 @@ import pytest
 from lib import lab
 from lib.netlink import number
 from lib.packet import TCP
-from test_synproxy import OFFER, Guarded, count
+from proxied import OFFER, Guarded, count
 from world import sysctl
 
 BOTH_FAMILIES = True
@@ -169,6 +169,8 @@ def test_whatever_ends_a_handshake_is_counted(world, auto):
         flow.up(flags)
     again = auto(40010)
     passes(again)
+    again.next_c += 0x20000000
+    again.up("S", opt=OFFER)
     again.down("SA", seq=again.next_s + 5000, opt=OFFER)
     assert again.state() == "SYN_RECV"
     again.down("RA", seq=again.next_s + 5001)

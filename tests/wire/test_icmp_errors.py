@@ -4,15 +4,16 @@
 import pytest
 
 from lib import lab
-from lib.packet import ICMP, ICMPV6, TCP, UDP, Frame, fragments
+from lib.packet import ICMP, ICMPV6, TCP, UDP, Frame, fragments, reassembled
 from addresses import CLIENT_MAC, IP4, ROUTER_MAC, SERVER_MACS
-from test_fragments import cross
+from test_fragments import cross, pieces_at
 from world import CLIENT_DEV, SERVER_DEV, sysctl
 
 BOTH_FAMILIES = True
 
 # What can happen to a packet, as IPv4 and as IPv6 say it.
 ERRORS = {"port": (dict(type=3, code=3), dict(type=1, code=4)),
+          "host": (dict(type=3, code=1), dict(type=1, code=0)),
           "too big": (dict(type=3, code=4, info=1400), dict(type=2, info=1400)),
           "ttl": (dict(type=11), dict(type=3)),
           "parameter": (dict(type=12, info=0x14000000), dict(type=4, code=1, info=40))}
@@ -131,6 +132,23 @@ def test_about_the_first_of_fragments(world):
     with world.counted():               # of a later one nothing says whose it is
         world.c.send(report(world, world.c, first.but(offset=1000), 100))
         assert world.s.receive()
+
+
+def test_that_came_in_fragments(world):
+    """As from beyond a tunnel that is narrow itself; it leaves in such, too."""
+    world.service()
+    flow = world.tcp().establish()
+    sent = flow.from_client("A", bytes(400))
+    told = report(world, world.s, flow.up("A", bytes(400)), 300)
+    with world.counted(reassembled=1, icmp_translated=1, fast_xmit_reject=1):
+        for piece in fragments(told, 200):
+            world.s.send(piece)
+        out = pieces_at(world.c, len(told.segment()))
+    got = reassembled(out)
+    quote = sent.but(ttl=sent.ttl - 1).packet()[:len(told.payload)]
+    right = told.but(src=flow.vip, dst=flow.client, ttl=told.ttl - 1, payload=quote, id=got.id,
+                     df=got.v6, smac=CLIENT_DEV, dmac=CLIENT_MAC)
+    assert not got.differences(right), (str(got), got.differences(right))
 
 
 def test_of_the_host_itself(world):

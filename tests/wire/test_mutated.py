@@ -14,14 +14,14 @@ from addresses import IP4
 from lib import lab
 from lib.packet import DSTOPT, HOPOPT, ICMP, ICMPV6, TCP, UDP, VNET, fragments
 from lib.template import Template
-from test_synproxy import OFFER, Guarded
+from proxied import OFFER, Guarded
 from world import sysctl
 
 BOTH_FAMILIES = "always"
 
 COUNT = int(os.environ.get("FNAT_MUTATIONS", 50_000 if lab.SLOW > 1 else 10_000))
 # Packets of handshakes wait for each other: where nobody says how many, fewer.
-HANDSHAKES = int(os.environ.get("FNAT_MUTATIONS", COUNT // 10))
+HANDSHAKES = int(os.environ.get("FNAT_MUTATIONS", 2_500 if lab.SLOW > 1 else 1_000))
 STEP = 50_000                   # after so many it says how far it is
 SEED = int(os.environ.get("FNAT_SEED", random.SystemRandom().randrange(1 << 32)))
 

@@ -54,26 +54,35 @@ def test_netmask_holds_a_network_together(world):
 
 
 def test_template_is_listed_and_counted(world):
-    """As in-tree IPVS does: port 0, state NONE, PersistConn; no InActConn."""
+    """As in-tree IPVS does: port 0, ASSURED once it was there, PersistConn; no InActConn."""
     persistent(world)
-    rs = serves(world, "192.0.2.2")
-    [row] = [c for c in world.conns() if c["client"] == ("192.0.2.2", 0)]
-    assert row["vip"] == (VIP, 80) and row["rs"] == (rs, 80) and row["state"] == "NONE"
+
+    def listed():
+        return [c for c in world.conns() if c["client"] == ("192.0.2.2", 0)]
+    flow = world.tcp()
+    flow.up("S")
+    assert [row["state"] for row in listed()] == ["NONE"]
+    flow.down("SA")
+    flow.up("A")
+    rs = flow.rs
+    [row] = listed()
+    assert row["vip"] == (VIP, 80) and row["rs"] == (rs, 80) and row["state"] == "ASSURED"
     assert 200 <= row["left"] <= 300
-    listed = world.ipvsadm("-Ln", "--persistent-conn").stdout
-    [line] = [w.split() for w in listed.splitlines() if f"-> {rs}:80" in w]
-    assert line[3:] == ["1", "1", "0"], listed   # persistent, active, inactive
+    said = world.ipvsadm("-Ln", "--persistent-conn").stdout
+    [line] = [w.split() for w in said.splitlines() if f"-> {rs}:80" in w]
+    assert line[3:] == ["1", "1", "0"], said   # persistent, active, inactive
 
 
 def test_template_expires_after_the_last_connection(world):
     """A template outlives its timeout while its connections are up, and then goes."""
     persistent(world, timeout=1)
-    flow = world.tcp().establish()
-    lab.wait_until("the template is re-armed", lambda: templates(world) and
-                   max(templates(world).values()) > 30, 10)
+    sysctl("net.ipv4.vs.timeout_close", 1)
+    flow, other = world.tcp().establish(), world.tcp(client="192.0.2.3").establish()
+    other.up("RA")
+    lab.wait_until("the time of the client without connections is up",
+                   lambda: [client for client, *_ in templates(world)] == ["192.0.2.2"], 10)
     flow.up("RA")
-    world.edit_service(persistent=1)
-    world.wait_gone(90)
+    world.wait_gone(10)
     [found] = [attrs(r[2]) for _, r in world.netlink().dump(GET_DEST, key())
                if attrs(r[2])[1] == ip(flow.rs)]
     assert [number(found[n]) for n in (7, 8, 9)] == [0, 0, 0]
@@ -160,6 +169,15 @@ def test_nothing_is_left_of_a_deleted_service(world):
     world.delete_service()
     persistent(world, servers=(C,))
     assert serves(world, "192.0.2.2", 40001) == C != rs
+
+
+def test_templates_of_a_deleted_service_go_soon(world):
+    """They hold it, and its VIP, for a minute and no longer."""
+    persistent(world, timeout=3000)
+    flow = world.tcp().establish()
+    flow.up("RA")
+    world.delete_service()
+    world.wait_gone(70)
 
 
 def test_mask_bits_are_kept_by_edits_of_servers(world):

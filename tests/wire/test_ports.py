@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """Local ports: every one of them is used, none twice, and what comes after the last."""
 
+import socket
+
 import pytest
 
 from lib import lab
+from lib.netlink import ip, number
 from lib.packet import ICMP, ICMPV6, TCP, UDP, Frame
 from world import LIPS, SERVERS, sysctl
 
@@ -170,6 +173,14 @@ def test_default_pool(world):
     assert world.tcp().establish().lip == LIPS[3]
     world.add_lip(LIPS[0])
     assert world.tcp(sport=40001).establish().lip == LIPS[0]
+
+
+def test_lips_of_two_families_with_one_beginning(world):
+    """2001:db8:: begins with the 32 bits that 32.1.13.184 is."""
+    for lip in ("32.1.13.184", "2001:db8::"):
+        world.add_lip(lip, None)
+    assert [(found[1], number(found[65])) for found in world.laddrs()] == [
+        (ip("32.1.13.184"), socket.AF_INET), (ip("2001:db8::"), socket.AF_INET6)]
 
 
 def test_too_many_connections(world):

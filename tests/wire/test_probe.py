@@ -7,8 +7,9 @@ from abi import FULLNAT, MASQ
 from addresses import SERVER_DEV
 from lib import lab
 from lib.packet import TCP
+from options import SACK_OK, mss, wscale
+from proxied import OFFER, Guarded, count
 from test_icmp_errors import report
-from test_synproxy import OFFER, SACK_OK, Guarded, count, mss, wscale
 from world import sysctl
 
 BOTH_FAMILIES = True
@@ -22,9 +23,9 @@ def probed(world):
     return serve
 
 
-def probe(world, rs=None, flags="SEC"):
+def probe(world, rs=None, flags="SEC", seconds=4):
     """The SYN that a server gets, of no client's."""
-    got = world.s.receive(4 * lab.SLOW)
+    got = world.s.receive(seconds * lab.SLOW)
     assert got and got.flags == flags, f"no probe: {got}"
     assert got.dst in ([rs] if rs else world.plan.servers)
     size = mss(1460 if world.plan.host == 32 else 1440)
@@ -108,6 +109,23 @@ def test_lip_comes_later(world, probed):
     assert probe(world).src == world.plan.lips[0]
 
 
+def test_server_under_pressure_recovers(world, probed):
+    """Its own cookies say MSS only: it is asked again until it is what it was."""
+    probed()
+    syn = probe(world)
+    world.s.send(answer(world, syn))
+    is_left_alone(world, syn)
+    Guarded(world, TCP, 40000).handshake(server=mss(1460))
+    assert offered(world) == mss(1460)
+    for opt in (mss(1460), OFFER):          # it is still busy; and then no more
+        syn = probe(world, seconds=9)
+        world.s.send(answer(world, syn, opt=opt))
+        got = world.s.receive(2 * lab.SLOW)
+        assert got and got.flags == "R"
+        assert offered(world) == opt
+    assert world.s.receive(5.5) is None, "it was asked again though it has recovered"
+
+
 def test_several_servers(world, probed):
     """Each of them; with weight 0 none."""
     a, b, c = world.plan.servers
@@ -141,7 +159,7 @@ def test_nobody_listens(world, probed):
     probed()
     syn = probe(world)
     world.s.send(report(world, world.s, syn, 20, "port"))
-    lab.wait_until("it was counted", lambda: count("drop_no_route") == 1)
+    lab.wait_until("it was counted", lambda: count("drop_dialling") == 1)
     world.c.silent()
 
 

@@ -12,8 +12,8 @@ from abi import MASQ
 from lib import lab
 from lib.netlink import HEADER, REQUEST, attr, attrs
 from lib.packet import TCP, UDP
+from proxied import Guarded
 from test_fwmark import nft
-from test_synproxy import Guarded
 from world import sysctl
 
 BOTH_FAMILIES = True

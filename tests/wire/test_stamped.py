@@ -8,9 +8,10 @@ import pytest
 from abi import FULLNAT, MASQ
 from lib import lab
 from lib.packet import TCP
+from options import SACK_OK, mss, stamp, wscale
+from proxied import OFFER, Guarded, count
 from test_probe import answer, is_left_alone, probe
-from test_synproxy import OFFER, SACK_OK, Guarded, count, mss, wscale
-from test_timestamps import stamp, value
+from test_timestamps import value
 from world import sysctl
 
 BOTH_FAMILIES = True

@@ -5,7 +5,7 @@ import pytest
 
 from lib import lab
 from lib.packet import TCP
-from test_synproxy import Guarded, count
+from proxied import Guarded, count
 from world import sysctl
 
 BOTH_FAMILIES = True

@@ -10,85 +10,13 @@ from addresses import CLIENT_DEV, CLIENT_MAC
 from lib import lab
 from lib.netlink import attrs, number
 from lib.packet import TCP
-from test_translation import NOP, sack
-from world import Flow, sysctl
+from options import NOP, SACK_OK, mss, sack, stamp, wscale
+from proxied import OFFER, Guarded, count
+from world import sysctl
 
 BOTH_FAMILIES = True
 
-def mss(n):
-    return struct.pack("!BBH", 2, 4, n)
-
-
-def wscale(n):
-    return NOP + bytes([3, 3, n])
-
-
-SACK_OK = NOP * 2 + bytes([4, 2])
-TIMESTAMP = NOP * 2 + bytes([8, 10]) + struct.pack("!II", 0xdeadbeef, 0)
-OFFER = mss(1460) + SACK_OK + wscale(7)
-
-
-class Guarded(Flow):
-    """A flow whose handshake the SYN proxy takes part in, step by step."""
-
-    def syn(self, opt=OFFER, **fields):
-        """The client's SYN, and the cookie that comes back: its frame."""
-        sent = self.world.c.send(self.from_client("S", opt=opt, **fields))
-        got = self.world.c.receive(2 * lab.SLOW)
-        assert got and got.flags == "SA", f"no SYN-ACK: {got}"
-        self.next_c = (sent.seq + 1) % 2**32
-        self.next_s = (got.seq + 1) % 2**32
-        return got
-
-    def ack(self, payload=b"", flags="A", **fields):
-        """The client's ACK, and the SYN that its server gets: its frame."""
-        self.early = [self.world.c.send(self.from_client(flags, payload, **fields))]
-        self.next_c += len(payload)
-        got = self.world.s.receive(2 * lab.SLOW)
-        assert got and got.flags == "S", f"not dialled: {got}"
-        self.lip, self.lport, self.rs = got.src, got.sport, got.dst
-        self.asked = got.seq + 1
-        self.shift = (self.asked - self.early[0].seq) % 2**32
-        self.server_next = self.server_isn
-        return got
-
-    def more(self, flags="PA", payload=b"", **fields):
-        """The client has more to say before its server has answered."""
-        self.early.append(self.world.c.send(self.from_client(flags, payload, **fields)))
-        self.next_c += len(payload)
-
-    def answer(self, opt=OFFER, win=0x7210, **fields):
-        """The server's SYN-ACK; all that the client sent arrives behind it.
-
-        Its windows count as they are for a server that does not scale.
-        """
-        arrives = {} if b"\x03\x03" in opt else dict(win=65535)
-        self.back = (self.server_isn + 1 - self.next_s) % 2**32
-        self.world.s.send(self.from_server("SA", seq=self.server_isn, ack=self.asked, opt=opt,
-                                           win=win, **fields))
-        for sent in self.early:
-            self.world.s.expect(self.at_server(sent, **arrives))
-        self.early = []
-        return self
-
-    def handshake(self, opt=OFFER, server=OFFER, **fields):
-        """All of it; the flow itself."""
-        self.syn(opt)
-        self.ack(**fields)
-        return self.answer(server)
-
-    server_isn = 0x77000000
-
-
-@pytest.fixture
-def guarded(world):
-    """A service that the SYN proxy guards; makes its flows."""
-    world.service(synproxy=1)
-    return lambda sport=40000, **kw: Guarded(world, TCP, sport, **kw)
-
-
-def count(name):
-    return lab.counters(ns=None)[name]
+TIMESTAMP = stamp(0xdeadbeef)
 
 
 # --- the SYN ----------------------------------------------------------------------
@@ -336,6 +264,7 @@ def test_server_is_called_again(world, guarded):
 
 def test_server_is_silent(world, guarded):
     """After synproxy_syn_retry SYNs more the client is told, and nothing is left."""
+    sysctl("net.ipv4.vs.timeout_close", 1)
     sysctl("net.ipv4.vs.synproxy_syn_retry", 1)
     flow = guarded()
     flow.syn()
@@ -350,6 +279,7 @@ def test_server_is_silent(world, guarded):
 
 def test_server_refuses(world, guarded):
     """Its RST is passed on, and nothing is left."""
+    sysctl("net.ipv4.vs.timeout_close", 1)
     flow = guarded()
     flow.syn()
     flow.ack()
@@ -379,6 +309,7 @@ def test_answer_to_something_else(world, guarded, flags, seq, ack):
 
 def test_client_hangs_up(world, guarded):
     """Its RST ends it all, and the server's half as well."""
+    sysctl("net.ipv4.vs.timeout_close", 1)
     flow = guarded()
     flow.syn()
     flow.ack()

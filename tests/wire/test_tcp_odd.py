@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """TCP as it is seldom seen: ports used again too early, closes that cross, sides that wait."""
 
-import struct
 import time
 
 import pytest
 
+from options import sack
 from test_expiry import SHORT, next_second
 from world import sysctl
 
@@ -269,12 +269,6 @@ def test_numbers_wrap(world, left):
     assert flow.state() == "CLOSE"
 
 
-def sack(*edges):
-    """The option, padded in front to a multiple of four."""
-    return b"\1\1" + bytes([5, 2 + 4 * len(edges)]) + b"".join(
-        struct.pack("!I", e % 2**32) for e in edges)
-
-
 @pytest.mark.parametrize("isn", [0x10000000, 2**32 - 30], ids=["plain", "wraps"])
 def test_sack_and_dsack(world, isn):
     """Edges of the server's are in its numbers; a block may lie below what it acknowledges."""
@@ -282,6 +276,7 @@ def test_sack_and_dsack(world, isn):
     flow = world.tcp(isn=isn).establish()
     flow.up("PA", bytes(100))
     for edges in ((10, 20), (-80, -70), (-80, -70, -90, -60), (-5, 0, 10, 20, 30, 40),
+                  (10, 20, 30, 40, 50, 60),
                   (2**31, 2**31 + 5)):
         here = [flow.next_c + e for e in edges]
         flow.down("A", opt=sack(*(e + flow.shift for e in here)), arrives=dict(opt=sack(*here)))

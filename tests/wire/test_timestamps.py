@@ -7,17 +7,12 @@ import pytest
 
 from addresses import IP4
 from lib import tap
+from options import NOP, stamp
 from world import sysctl
 
 BOTH_FAMILIES = True
 
 MINE, THEIRS = 0x11112222, 0x33334444       # the client's clock and the server's
-NOP = b"\1"
-
-
-def stamp(val, ecr=0):
-    """The option as Linux sends it."""
-    return NOP * 2 + struct.pack("!BBII", 8, 10, val % 2**32, ecr % 2**32)
 
 
 def value(opt):

@@ -6,17 +6,11 @@ import struct
 import pytest
 
 from lib.packet import TCP, UDP
+from options import NOP
 from world import LIPS, SERVERS, ip
 
 MSS, SACK_OK, WSCALE = bytes([2, 4, 5, 180]), bytes([4, 2]), bytes([3, 3, 7])
 TIMESTAMP = bytes([8, 10]) + struct.pack("!II", 0xdeadbeef, 0)
-NOP = bytes([1])
-
-
-def sack(*edges):
-    """The option, padded in front to a multiple of four."""
-    return NOP * 2 + bytes([5, 2 + 4 * len(edges)]) + b"".join(
-        struct.pack("!I", e % 2**32) for e in edges)
 
 
 def test_tcp_both_ways(world):
@@ -67,17 +61,6 @@ def test_server_isn_is_ours(world):
     world.service()
     shifts = {world.tcp(sport=p).establish().shift for p in range(40000, 40008)}
     assert len(shifts) == 8 and 0 not in shifts
-
-
-def test_sack_is_translated_back(world):
-    """Edges from the server are in its numbers; those from the client are the server's own."""
-    world.service()
-    flow = world.tcp().establish()
-    at = flow.next_c
-    for edges in ([10, 20], [10, 20, 30, 40, 50, 60], [2**31, 2**31 + 5]):
-        here = [at + e for e in edges]
-        flow.down("A", opt=sack(*(e + flow.shift for e in here)), arrives=dict(opt=sack(*here)))
-        flow.up("A", opt=sack(*(flow.next_s + e for e in edges)))
 
 
 @pytest.mark.parametrize("before, after", [
