@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <err.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 
 #define PORTS	16
 #define FIRST	20000
+#define RETRIES	2	/* of a SYN, so that nobody waits for minutes */
 
 static long now_ms(void)
 {
@@ -79,15 +81,18 @@ static void serve(const char *addr, int port)
 static int knock(const struct addrinfo *from, const struct addrinfo *to)
 {
 	char buf[8];
+	int retries = RETRIES;
 	int fd = bound(from);
 	int done = 0;
 
+	if (setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &retries, sizeof(retries)))
+		err(1, "TCP_SYNCNT");
 	if (!connect(fd, to->ai_addr, to->ai_addrlen)) {
 		while (read(fd, buf, sizeof(buf)) > 0)
 			;
 		done = 1;
-	} else if (errno != EADDRNOTAVAIL) {
-		/* The last one from here is not over yet: that may be. */
+	} else if (errno != EADDRNOTAVAIL && errno != ETIMEDOUT) {
+		/* The last one from here is not over yet, or nobody answers: that may be. */
 		err(1, "connect");
 	}
 	close(fd);

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """The demo's network, with nginx on its servers and the module on its director."""
 
+import contextlib
+import http.client
+import pathlib
+import shutil
 import subprocess
 
 import pytest
@@ -11,7 +15,7 @@ E2E = lab.TOP / "tests" / "e2e"
 VIP = "198.51.100.1"
 LIPS = "10.99.0.1-10.99.0.4"
 RS1, RS2 = "10.10.0.2", "10.20.0.2"
-BIG_MB = 100 // lab.SLOW
+BIG_MB = 100 if lab.SLOW == 1 else 12
 
 
 @pytest.fixture(scope="session")
@@ -62,35 +66,48 @@ def check_drops(item):
 
 
 @pytest.fixture
-def director(servers, module, request):
-    """A director without a service; what it saw is kept if the case fails.
-
-    At its end nothing has been dropped that a mark of the case does not explain.
-    """
-    pcap = lab.OUT / "pcap" / f"{request.node.name}.pcap"
-    pcap.parent.mkdir(exist_ok=True)
-    dump = lab.spawn("tcpdump", "-i", "any", "-s", "128", "-c", "5000", "-U", "-w", pcap,
+def capture(servers, request):
+    """What the director sees from here on, as a process; kept if the case fails."""
+    pcap = pathlib.Path("/tmp/director.pcap")
+    dump = lab.spawn("tcpdump", "-i", "any", "-s", "128", "-c", "5000", "-w", pcap,
                      "not", "arp", ns="director", stderr=subprocess.PIPE)
-    dump.stderr.readline()
-    yield
+    yield dump
     dump.terminate()
     dump.wait()
     if getattr(request.node, "failed", False):
+        kept = lab.OUT / "pcap" / f"{request.node.name}.pcap"
+        kept.parent.mkdir(exist_ok=True)
+        shutil.copy(pcap, kept)
+        print(f"capture: {kept}")
+
+
+@pytest.fixture
+def director(capture, module, request):
+    """A director without a service.
+
+    At its end nothing has been dropped that a mark of the case does not explain.
+    """
+    capture.stderr.readline()       # now it listens
+    yield
+    if getattr(request.node, "failed", False):
         print(lab.ipvsadm("-Ln", "--stats", check=False).stdout)
         print({k: v for k, v in lab.counters().items() if v})
-        print(f"capture: {pcap}")
     else:
         check_drops(request.node)
-        pcap.unlink(missing_ok=True)
+
+
+def service(which, *dests, lips=None, options="-s rr", method="-b", ns="director"):
+    """WHICH (-t VIP:PORT, say) with LIPS and DESTS, each reached by METHOD, at one go."""
+    lines = [f"-A {which} {options}"]
+    lines += [f"-P {which} -z {lips}"] if lips else []
+    lines += [f"-a {which} -r {rs} {method}" for rs in dests]
+    lab.ipvsadm("-R", stdin="\n".join(lines) + "\n", ns=ns)
 
 
 @pytest.fixture
 def web(director):
     """A service on VIP:80 with four LIPs and both servers, round robin."""
-    lab.ipvsadm("-A", "-t", f"{VIP}:80", "-s", "rr")
-    lab.ipvsadm("-P", "-t", f"{VIP}:80", "-z", LIPS)
-    for rs in (RS1, RS2):
-        lab.ipvsadm("-a", "-t", f"{VIP}:80", "-r", f"{rs}:80", "-b")
+    service(f"-t {VIP}:80", f"{RS1}:80", f"{RS2}:80", lips=LIPS)
 
 
 def iperf(vip, *args, client="client", server="rs1"):
@@ -102,6 +119,17 @@ def iperf(vip, *args, client="client", server="rs1"):
     finally:
         daemon.terminate()
         daemon.wait(20)
+
+
+def page(host, port=80, source=None):
+    """The page that the client finds at HOST:PORT, from its address SOURCE if one is named."""
+    with lab.inside("client"):
+        connection = http.client.HTTPConnection(host.strip("[]"), port, 60 * lab.SLOW,
+                                                source and (source, 0))
+        connection.connect()
+    with contextlib.closing(connection):
+        connection.request("GET", "/")
+        return connection.getresponse().read().decode().strip()
 
 
 def curl(*args, seconds=60, **kw):

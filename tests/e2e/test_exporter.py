@@ -31,10 +31,11 @@ sys.stdin.read()
 
 @pytest.fixture
 def exporter(director):
-    """The exporter, answering, with its IPVS collector only."""
+    """The exporter, answering, with its IPVS collector only; not root, as Debian runs it."""
     run = lab.spawn("prometheus-node-exporter", "--collector.disable-defaults",
                     "--collector.ipvs", "--path.procfs=/proc",
-                    "--web.listen-address=127.0.0.1:9100", ns="director")
+                    "--web.listen-address=127.0.0.1:9100", ns="director",
+                    user="nobody", group="nogroup", extra_groups=())
     try:
         lab.wait_until("the exporter answers", lambda: lab.sh(
             "curl", "-sf", "http://127.0.0.1:9100/", ns="director", check=False).stdout, 30)

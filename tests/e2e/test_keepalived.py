@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from e2e.conftest import BIG_MB, RS1, RS2, VIP, curl
+from e2e.conftest import BIG_MB, RS1, RS2, VIP, page
 from lib import lab
 
 HOME = pathlib.Path("/tmp/keepalived")
@@ -160,7 +160,7 @@ def test_services_are_as_configured(keepalived):
         f"-P -z {POOL[0]}-{SPARE[-1]}"]), saved
     assert lab.ipvsadm("-Ln").stdout.count(" FullNat ") == 4
     for port in (80, 8080):
-        assert "this page comes from rs" in curl(f"http://{VIP}:{port}/")
+        assert "this page comes from rs" in page(VIP, port)
 
 
 def test_failing_servers_are_taken_out_and_come_back(keepalived):
@@ -171,19 +171,18 @@ def test_failing_servers_are_taken_out_and_come_back(keepalived):
     becomes(HTTP, rs2=1)
     becomes(PLAIN, rs1=0, rs2=5)
     for port in (80, 8080):
-        assert {curl(f"http://{VIP}:{port}/") for _ in range(3)} == {
-            "this page comes from rs2\n"}
+        assert {page(VIP, port) for _ in range(3)} == {"this page comes from rs2"}
 
     fail("rs2")
     becomes(HTTP, sorry=1)
     becomes(PLAIN, rs1=0, rs2=0)
-    assert curl(f"http://{VIP}/") == "sorry\n"
+    assert page(VIP) == "sorry"
     lab.wait_until("the quorum's LIPs are gone", lambda: pool() == POOL)
 
     serve("rs1")
     becomes(HTTP, rs1=3)
     becomes(PLAIN, rs1=5, rs2=0)
-    assert curl(f"http://{VIP}/") == "this page comes from rs1\n"
+    assert page(VIP) == "this page comes from rs1"
     lab.wait_until("the quorum's LIPs are back", lambda: pool() == POOL + SPARE)
     serve("rs2")
     configured()

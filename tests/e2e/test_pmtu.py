@@ -10,7 +10,7 @@ import re
 
 import pytest
 
-from e2e.conftest import RS1, VIP, iperf
+from e2e.conftest import RS1, VIP, iperf, service
 from e2e.test_ipv6 import LIPS6, SERVERS6, VIP6
 from lib import lab
 
@@ -62,10 +62,8 @@ def serve(version, server, port=5201):
     """TCP and UDP on VIP, to SERVER."""
     bracket = "[{}]" if version == 6 else "{}"
     for kind in ("-t", "-u"):
-        which = f"{bracket.format(VIPS[version])}:{port}"
-        lab.ipvsadm("-A", kind, which, "-s", "rr")
-        lab.ipvsadm("-P", kind, which, "-z", LIPS[version])
-        lab.ipvsadm("-a", kind, which, "-r", f"{bracket.format(server)}:{port}", "-b")
+        service(f"{kind} {bracket.format(VIPS[version])}:{port}",
+                f"{bracket.format(server)}:{port}", lips=LIPS[version])
 
 
 @family
@@ -95,6 +93,6 @@ def test_narrow_path_to_the_server(far, family, way):
 def test_large_datagrams(director, family):
     """9,000 bytes each, in fragments: none lost, none to another server."""
     serve(family, NEAR_SERVER[family])
-    said = iperf(VIPS[family], "-u", "-b", "4M", "-n", "900K", "-l", "9000")
+    said = iperf(VIPS[family], "-u", "-b", "4M", "-n", "450K", "-l", "9000")
     assert re.search(r"\b0/\d+ \(0%\)", said), said
-    assert lab.counters()["reassembled"] >= 100
+    assert lab.counters()["reassembled"] >= 50

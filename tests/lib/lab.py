@@ -188,7 +188,7 @@ def hold_hooks():
     """Keep netfilter's static keys on, whatever hooks come and go, by a namespace that has all.
 
     Each would otherwise be patched into the code of the kernel for every case, which takes
-    time; and now and then qemu 7.2 goes on with what it has translated of such code.
+    time; and now and then a qemu before 8.1 goes on with what it has translated of such code.
     """
     if pathlib.Path("/run/netns/hooks").exists():
         return
