@@ -16,7 +16,7 @@ help:
 	@echo
 	@echo '  make demo         see it work, in a virtual machine (root)'
 	@echo '  make check        prove that it works: lint, unit, wire and e2e tests (root)'
-	@echo '  make check-debug  wire and e2e tests on a debug kernel: KASAN, lockdep, kmemleak'
+	@echo '  make check-debug  wire and most e2e tests on a debug kernel: KASAN, lockdep, kmemleak'
 	@echo '  make check-long   parsers, packets and handshakes fuzzed by the million, 100 MB with losses (hours)'
 	@echo '  make check-install  packages and make install, in a clean Debian 12 and booted'
 	@echo '  make vm-shell     a shell in the machine of the demo, to play'
@@ -39,7 +39,7 @@ help:
 
 # Objects land beside their sources, so each kernel gets a tree of links.
 module:
-	@test -e $(KDIR)/Makefile || { echo 'No kernel headers in $(KDIR): install linux-headers-$(KVER), or name them with KDIR='; exit 1; }
+	@test -e $(KDIR)/Makefile || { echo 'No kernel headers in $(KDIR): install linux-headers-$(or $(KVER),RELEASE), or name kernel or headers: KVER=, KDIR= (cloud kernels are passed over)'; exit 1; }
 	@mkdir -p $(MOD)
 	@cp -rsf $(CURDIR)/Kbuild $(CURDIR)/src $(CURDIR)/include $(MOD)/
 	@find $(MOD) -xtype l -delete
