@@ -122,7 +122,6 @@ import contextlib, socket, struct, sys
 first, vip = int(sys.argv[1]), socket.inet_aton(sys.argv[2])
 ether = bytes.fromhex(sys.argv[3].replace(":", "")) + bytes(6) + struct.pack("!H", 0x800)
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-s.setsockopt(263, 20, 1)                        # SOL_PACKET, PACKET_QDISC_BYPASS
 s.bind(("eth0", 0x800))
 while True:
     for client in range(first, first + 4):
