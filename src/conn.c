@@ -228,9 +228,9 @@ static struct fnat_conn *alloc(const struct fnat_pkt *p, struct fnat_dest *dest)
 	struct fnat_conn *c;
 
 	if (p->af == AF_INET) {
-		c = kmem_cache_zalloc(conn_cache, GFP_ATOMIC);
+		c = kmem_cache_zalloc(conn_cache, FNAT_GFP_PACKET);
 	} else {
-		c6 = kmem_cache_zalloc(conn6_cache, GFP_ATOMIC);
+		c6 = kmem_cache_zalloc(conn6_cache, FNAT_GFP_PACKET);
 		c = c6 ? &c6->conn : NULL;
 	}
 	if (!c)

@@ -188,7 +188,7 @@ static void ring_again(struct timer_list *timer)
 int fnat_dial_new(struct fnat_net *fn, struct fnat_conn *c,
 		  const struct fnat_proof *proof)
 {
-	struct fnat_dial *dial = kzalloc(sizeof(*dial), GFP_ATOMIC);
+	struct fnat_dial *dial = kzalloc(sizeof(*dial), FNAT_GFP_PACKET);
 
 	if (!dial)
 		return -ENOMEM;

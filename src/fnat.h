@@ -31,6 +31,9 @@
 #define FNAT_RS_TAB_BITS	12
 #define FNAT_LADDR_TAB_BITS	10
 
+/* Of memory for a packet. That there was none is counted; a flood is not to fill the log. */
+#define FNAT_GFP_PACKET	(GFP_ATOMIC | __GFP_NOWARN)
+
 #define FNAT_LPORT_FLOOR	1025		/* lowest fullnat_lport_min */
 #define FNAT_LPORT_CEILING	65535
 

@@ -135,7 +135,7 @@ static struct fnat_lports *map_of(const struct fnat_net *fn,
 
 	if (likely(map))
 		return map;
-	map = kzalloc(sizeof(*map), GFP_ATOMIC);
+	map = kzalloc(sizeof(*map), FNAT_GFP_PACKET);
 	if (!map)
 		return NULL;
 	spin_lock_init(&map->lock);
@@ -150,7 +150,7 @@ static struct fnat_lports *map_of(const struct fnat_net *fn,
 	fnat_shuffle_init(&map->order, hi - lo + 1);
 	map->cursor = map->order.key[0] % map->order.n;
 
-	other = xa_cmpxchg_bh(&rs->maps, l->id, NULL, map, GFP_ATOMIC);
+	other = xa_cmpxchg_bh(&rs->maps, l->id, NULL, map, FNAT_GFP_PACKET);
 	if (!other)
 		return map;
 	map_free(map);
@@ -164,7 +164,7 @@ static unsigned long *leaf_of(struct fnat_lports *map, u32 i)
 	u32 end = map->order.n - n * LEAF_BITS;
 
 	if (!map->leaf[n]) {
-		map->leaf[n] = kcalloc(LEAF_LONGS, sizeof(long), GFP_ATOMIC);
+		map->leaf[n] = kcalloc(LEAF_LONGS, sizeof(long), FNAT_GFP_PACKET);
 		if (map->leaf[n] && end < LEAF_BITS)
 			bitmap_set(map->leaf[n], end, LEAF_BITS - end);
 	}
@@ -333,7 +333,7 @@ void fnat_lport_remember(struct fnat_net *fn, struct fnat_lports *map,
 	/* Mostly the clock has passed it by then; without memory, hopefully. */
 	if (ts_lost || !before(seq, now.isn))
 		xa_store_bh(&map->above[READ_ONCE(map->young)], index,
-			    xa_mk_value(above), GFP_ATOMIC);
+			    xa_mk_value(above), FNAT_GFP_PACKET);
 }
 
 static void first_numbers(const struct fnat_net *fn, struct fnat_lports *map,

@@ -143,11 +143,11 @@ static void join(struct fnat_lblc *l, struct entry *e,
 		list_for_each_entry(m, &e->members, list)
 			if (m->dest == d)
 				return;
-	m = kzalloc(sizeof(*m), GFP_ATOMIC);
+	m = kzalloc(sizeof(*m), FNAT_GFP_PACKET);
 	if (!m)
 		return;
 	if (!e) {
-		e = kzalloc(sizeof(*e), GFP_ATOMIC);
+		e = kzalloc(sizeof(*e), FNAT_GFP_PACKET);
 		if (!e) {
 			kfree(m);
 			return;

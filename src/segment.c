@@ -85,7 +85,7 @@ static struct sk_buff *start(const struct envelope *e, unsigned int len)
 	if (!dst)
 		return NULL;
 	skb = alloc_skb(LL_RESERVED_SPACE(dst->dev) + sizeof(struct ipv6hdr) +
-			len, GFP_ATOMIC);
+			len, FNAT_GFP_PACKET);
 	if (!skb) {
 		dst_release(dst);
 		return NULL;
@@ -198,7 +198,7 @@ static int rewrite(struct sk_buff *skb, const struct fnat_pkt *p,
 	__skb_pull(skb, p->thoff - iplen);
 	if (pskb_trim(skb, 0) ||
 	    (unlikely(skb_tailroom(skb) < iplen + SEGMENT_MAX) &&
-	     pskb_expand_head(skb, 0, iplen + SEGMENT_MAX, GFP_ATOMIC)))
+	     pskb_expand_head(skb, 0, iplen + SEGMENT_MAX, FNAT_GFP_PACKET)))
 		return -ENOMEM;
 	skb_reset_network_header(skb);
 	if (e->af == AF_INET)
