@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """Lens 2: nanoseconds at native speed, in a user-mode kernel with real caches."""
 
+import contextlib
 import os
 import pathlib
 import re
+import statistics
 import time
 
 import director
@@ -13,21 +15,23 @@ from instructions import NATS, PORTS, Row
 from lib import lab
 
 TITLE = "Native speed"
-ABOUT = """User-mode Linux 6.1 on the host's own CPU, so with its caches; one CPU does all. Datagrams, 60 bytes
-of frame, of so many live connections come in no order, built by a module and handed on in lists of
-eight, as GRO does; they end in the output device. The time is all of it, building them too:
-"dropped at netdev ingress" is what that alone allows. The best of several runs, for the host has
-more to do. Connections per second are first packets alone, from the size before to this one. Memory
-is all that the machine has less than before the load balancer was set up, over the number of
-connections: objects, tables, port maps. There are 80 LIPs and one server, and tables of 2^20
-entries (the most that IPVS takes; ours has its default, 2^22) unless a column says defaults. The
-kernel's memory lies in huge pages of the host, as its own does on real hardware, but what is
-vmalloc()ed, as the peers' large tables are, has pages of 4 KiB; and it has no second CPU, so that
-atomic operations are cheaper than they are. Two rows say what a read costs that misses every cache,
-of either kind of memory."""
+ABOUT = """User-mode Linux 6.1 on the host's own CPU, so with its caches; one CPU does all.
+Datagrams, 60 bytes of frame, of so many live connections come in no order, built by a module and
+handed on in lists of eight, as GRO does; they end in the output device. The time is all of it,
+building them too: "dropped at netdev ingress" is what that alone allows. The best of several runs,
+for the host has more to do; what many connections leave of the rate of one is the median of runs in
+turns, for the host's pace changes (of ours, one is played without looking ahead). Connections per
+second are first packets alone, from the size before to this one. Memory is all that the machine has
+less than before the load balancer was set up, over the number of connections: objects, tables, port
+maps. There are 80 LIPs and one server, and tables of 2^20 entries (the most that IPVS takes; ours
+has its default, 2^22) unless a column says defaults. The kernel's memory lies in huge pages of the
+host, as its own does on real hardware, but what is vmalloc()ed, as the peers' large tables are, has
+pages of 4 KiB; and it has no second CPU, so that atomic operations are cheaper than they are. Two
+rows say what a read costs that misses every cache, of either kind of memory."""
 UNIT = "what each row says"
 SIZES = (1, 1000, 100_000, 1_000_000, 4_000_000)
 WORDS = {1: "1", 1000: "1k", 100_000: "100k", 1_000_000: "1M", 4_000_000: "4M"}
+KEPT = (1_000_000,)
 LIPS = 80
 COUNT, TRIES = 1_000_000, 9
 NOTICED = 1.5                   # seconds in which a director sees how many there are
@@ -56,6 +60,9 @@ def table():
     for n in SIZES:
         rows[f"pps-{WORDS[n]}"] = Row(f"packets per second, {WORDS[n]} connections",
                                       ("drop", *ALL), None, "second")
+    for n in KEPT:
+        rows[f"kept-{WORDS[n]}"] = Row(f"per cent of the rate of one flow, {WORDS[n]} connections",
+                                       ALL, None, "cent")
     for n in SIZES[1:]:
         rows[f"cps-{WORDS[n]}"] = Row(f"first packets per second, up to {WORDS[n]} connections",
                                       ALL[1:], None, "second")
@@ -106,16 +113,48 @@ def grow(name, done, size):
     return packets * 1e9 / ns
 
 
+def rate(name, flows):
+    """Packets per second of FLOWS flows, in one try."""
+    packets, ns, _ = play(name, 0, flows, COUNT, limit=PATIENCE // 6)
+    return packets * 1e9 / ns
+
+
 def speed(name, size):
     """Packets per second over SIZE connections."""
     time.sleep(NOTICED)
-    sent = [play(name, 0, size, COUNT, limit=PATIENCE // 6) for _ in range(TRIES)]
-    return max(packets * 1e9 / ns for packets, ns, _ in sent)
+    return max(rate(name, size) for _ in range(TRIES))
+
+
+@contextlib.contextmanager
+def as_of_few(name):
+    """Ours as it is while there are few connections."""
+    if name != "ours":
+        yield
+        return
+    with lab.inside("director"):
+        knob = pathlib.Path("/proc/sys/net/ipv4/vs/fullnat_lookahead")
+        before = knob.read_text()
+        knob.write_text("0")
+    try:
+        yield
+    finally:
+        with lab.inside("director"):
+            knob.write_text(before)
+
+
+def kept(name, size):
+    """Per cent of the rate of one flow that SIZE leave, played in turns."""
+    pairs = []
+    for _ in range(TRIES):
+        with as_of_few(name):
+            one = rate(name, 1)
+        pairs.append(100 * rate(name, size) / one)
+    return statistics.median(pairs)
 
 
 def sizes(name, rows, tell):
     """All rows that a growing number of connections gives."""
-    last = max((n for n in SIZES for kind in ("pps", "cps", "bytes")
+    last = max((n for n in SIZES for kind in ("pps", "kept", "cps", "bytes")
                 if f"{kind}-{WORDS[n]}" in rows), default=0)
     before = [0]
     peers.set_up(name, LIPS, lambda: before.__setitem__(0, free()), director.nics)
@@ -125,12 +164,14 @@ def sizes(name, rows, tell):
         try:
             got = {f"cps-{word}": grow(name, done, size)}
         except peers.Cannot as why:
-            for kind in ("cps", "pps", "bytes"):
+            for kind in ("cps", "pps", "kept", "bytes"):
                 tell(f"{kind}-{word}", name, None, str(why))
             return
         done = size
         if f"pps-{word}" in rows:
             got[f"pps-{word}"] = speed(name, size)
+        if f"kept-{word}" in rows:
+            got[f"kept-{word}"] = kept(name, size)
         if f"bytes-{word}" in rows:
             got[f"bytes-{word}"] = (before[0] - free()) / size
         for key, value in got.items():
@@ -173,7 +214,7 @@ def run(rows, columns, tell):
     for column in columns:
         mine = [key for key in rows if column in known[key].columns]
         misses(column, mine, told)
-        for kind, measure in (("pps cps bytes", sizes), ("port", ports)):
+        for kind, measure in (("pps kept cps bytes", sizes), ("port", ports)):
             if any(key.split("-")[0] in kind.split() for key in mine):
                 measure(column, mine, told)
 
