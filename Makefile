@@ -28,7 +28,7 @@ help:
 	@echo '  make              module and tools'
 	@echo '  make module [KVER=release] [KDIR=headers]   build/RELEASE/ip_vs_fullnat.ko'
 	@echo '  make tools        build/tools/ipvsadm'
-	@echo '  make setup        install the Debian packages that all this needs (root)'
+	@echo '  make setup        install what make, demo and check need of Debian (root)'
 	@echo '  make lint         sparse, W=1 and checkpatch --strict'
 	@echo '  make install [DESTDIR=] [PREFIX=/usr/local]   tools, and the module with dkms if it is there'
 	@echo '  make uninstall    takes that away again'

@@ -113,7 +113,7 @@ static int set_config(struct sk_buff *skb, struct genl_info *info)
 static int no_daemon(struct sk_buff *skb, struct genl_info *info)
 {
 	NL_SET_ERR_MSG(info->extack,
-		       "Session sync between directors is not available");
+		       "Connection sync between directors is not available");
 	return -EOPNOTSUPP;
 }
 

@@ -24,10 +24,12 @@ turns, for the host's pace changes (of ours, one is played without looking ahead
 second are first packets alone, from the size before to this one. Memory is all that the machine has
 less than before the load balancer was set up, over the number of connections: objects, tables, port
 maps. There are 80 LIPs and one server, and tables of 2^20 entries (the most that IPVS takes; ours
-has its default, 2^22) unless a column says defaults. The kernel's memory lies in huge pages of the
-host, as its own does on real hardware, but what is vmalloc()ed, as the peers' large tables are, has
-pages of 4 KiB; and it has no second CPU, so that atomic operations are cheaper than they are. Two
-rows say what a read costs that misses every cache, of either kind of memory."""
+has its default, 2^22) unless a column says defaults: by those conntrack holds 262,144 connections
+and drops old ones for new, so nft's figures beyond are not of so many. The kernel's memory lies in
+huge pages of the host, as its own does on real hardware, but what is vmalloc()ed, as the peers'
+large tables are, has pages of 4 KiB; and it has no second CPU, so that atomic operations are
+cheaper than they are. Two rows say what a read costs that misses every cache, of either kind of
+memory."""
 UNIT = "what each row says"
 SIZES = (1, 1000, 100_000, 1_000_000, 4_000_000)
 WORDS = {1: "1", 1000: "1k", 100_000: "100k", 1_000_000: "1M", 4_000_000: "4M"}
