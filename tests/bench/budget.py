@@ -23,7 +23,11 @@ def cost(found, row, column="ours"):
 
 
 def excesses(found):
-    """Sentences about what is over its budget."""
+    """Sentences about what is over its budget, or has no figure."""
+    for row in ROWS:
+        if cost(found, row) is None:
+            yield f"{row}: there is no figure; why, stands in the table above"
+            return
     for row, most in BUDGET.items():
         now = cost(found, row)
         if now is not None and now > most + SLACK:

@@ -269,5 +269,5 @@ def machines(columns):
 
 def machine(share, job):
     """The command that runs JOB where this lens measures."""
-    return [lab.TOP / "tests" / "vm" / "run", "--icount", "--mem", "3072", "--timeout", "3000",
+    return [lab.TOP / "tests" / "vm" / "run", "--icount", "--mem", "3072", "--timeout", "7200",
             "--share", share, "--", *job]
