@@ -28,8 +28,8 @@ has its default, 2^22) unless a column says defaults: by those conntrack holds 2
 and drops old ones for new, so nft's figures beyond are not of so many. The kernel's memory lies in
 huge pages of the host, as its own does on real hardware, but what is vmalloc()ed, as the peers'
 large tables are, has pages of 4 KiB; and it has no second CPU, so that atomic operations are
-cheaper than they are. Two rows say what a read costs that misses every cache, of either kind of
-memory."""
+cheaper than they are. Three rows say what a read costs that misses every cache, of either kind of
+memory and many at once; of a million connections, a packet of ours needs three."""
 UNIT = "what each row says"
 SIZES = (1, 1000, 100_000, 1_000_000, 4_000_000)
 WORDS = {1: "1", 1000: "1k", 100_000: "100k", 1_000_000: "1M", 4_000_000: "4M"}
@@ -40,7 +40,11 @@ NOTICED = 1.5                   # seconds in which a director sees how many ther
 PATIENCE = 30                   # seconds for one filling
 LEVELS = (50, 90, 99, 100)
 NEW = 600
-MISSES = {"miss": ("slabs", False), "miss-vmalloc": ("vmalloc()ed tables", True)}
+MISSES = {
+    "miss": ("a read that misses every cache, 1 GiB of slabs", {}),
+    "miss-vmalloc": ("a read that misses every cache, 1 GiB of vmalloc()ed tables", {"vmalloc": 1}),
+    "miss-apart": ("one of many such reads at once, 256 MiB of slabs", {"mib": 256, "apart": 1}),
+}
 DEFAULTS = ("nft-defaults", "ipvs-defaults", "ipvs-snat-defaults")
 ALL = ("forward", *NATS[:-1], *DEFAULTS, "ours", "ours-blind")
 PICTURES = (
@@ -57,8 +61,8 @@ PICTURES = (
 
 def table():
     """{key: Row}; what measures them is below, many at once."""
-    rows = {key: Row(f"picoseconds of a read that misses every cache, 1 GiB of {what}", ("drop",),
-                     None, "read") for key, (what, _) in MISSES.items()}
+    rows = {key: Row(f"picoseconds of {what}", ("drop",), None, "read")
+            for key, (what, _) in MISSES.items()}
     for n in SIZES:
         rows[f"pps-{WORDS[n]}"] = Row(f"packets per second, {WORDS[n]} connections",
                                       ("drop", *ALL), None, "second")
@@ -196,7 +200,7 @@ def ports(name, rows, tell):
 def misses(name, rows, tell):
     """What memory costs here, whoever uses it."""
     for key in (key for key in MISSES if key in rows):
-        director.insmod("bench_mem", vmalloc=int(MISSES[key][1]))
+        director.insmod("bench_mem", **MISSES[key][1])
         said = pathlib.Path("/sys/module/bench_mem/parameters/picoseconds").read_text()
         lab.sh("rmmod", "bench_mem")
         tell(key, name, int(said), None)

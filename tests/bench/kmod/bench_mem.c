@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What a read of memory costs that no cache knows: each read's place depends
- * on the one before. Measured while the module is loaded, MIB of memory as the
+ * on the one before, or with APART on none, so that the CPU has as many under way
+ * as it can. Measured while the module is loaded, MIB of memory as the
  * slabs have it (by the direct map) or, with VMALLOC, as tables that are too
  * large for them; the answer is in the parameter "picoseconds".
  */
@@ -26,6 +27,10 @@ static bool vmalloced;
 module_param_named(vmalloc, vmalloced, bool, 0444);
 MODULE_PARM_DESC(vmalloc, "whether they are vmalloc()ed");
 
+static bool apart;
+module_param(apart, bool, 0444);
+MODULE_PARM_DESC(apart, "whether reads need not wait for each other");
+
 static unsigned long picoseconds;
 module_param(picoseconds, ulong, 0444);
 MODULE_PARM_DESC(picoseconds, "the answer");
@@ -41,8 +46,14 @@ static unsigned long walk(u8 **chunk, u32 lines)
 		u32 line = at >> (32 - ilog2(lines));
 		u8 *p = chunk[line / CHUNK_LINES] +
 			line % CHUNK_LINES * L1_CACHE_BYTES;
+		u8 zero = READ_ONCE(*p);
 
-		at = at * 1664525 + 1013904223 + READ_ONCE(*p);
+		at = at * 1664525 + 1013904223;
+		if (apart)
+			continue;
+		at += zero;
+		/* Or both would become one sum that always waits. */
+		barrier();
 	}
 	return div_u64((ktime_get_ns() - start) * 1000, READS);
 }
