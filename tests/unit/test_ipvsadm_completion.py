@@ -48,7 +48,6 @@ def offered(host, line, env=()):
     ("-L --js", "--json"), ("-G --", "--tcp-service --udp-service --sctp-service "
                                    "--fwmark-service --ipv6 --numeric --json"),
     ("--syn", "--synproxy-key"), ("--synproxy-key ra", "random"),
-    ("--synproxy-key /etc/passw", "/etc/passwd /etc/passwd-"),
     ("-S ", "-n --numeric"), ("-C ", ""), ("--start-daemon ma", "master"),
     ("-A -t ", ""), ("-A -t 10.0.0.9:80 -V ", "")])
 def test_words(host, line, words):
@@ -72,6 +71,14 @@ def test_what_there_is(host, line, words):
     assert sorted(offered(host, line)) == sorted(words.split())
 
 
+def test_files(host, tmp_path):
+    """Where one may be named."""
+    for name in ("secret", "secret-"):
+        (tmp_path / name).touch()
+    assert sorted(offered(host, f"--synproxy-key {tmp_path}/sec")) == [
+        f"{tmp_path}/secret", f"{tmp_path}/secret-"]
+
+
 def test_without_a_kernel_there_is_nothing_to_offer(host):
     """And nothing is said about it."""
-    assert offered(host, "-D -t ", {"LD_PRELOAD": ""}) == []
+    assert offered(host, "-D -t ", {"FAKE_KERNEL": ""}) == []
