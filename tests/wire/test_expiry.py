@@ -100,7 +100,7 @@ def test_raised_timeout(world):
 
 def test_ends_are_told(world):
     """An established connection that times out: a RST to both, with a number they accept."""
-    world.timeouts(tcp=1)
+    world.timeouts(tcp=SHORT)
     world.service()
     flow = world.tcp().establish()
     flow.up("PA", b"request")

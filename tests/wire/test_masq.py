@@ -307,11 +307,6 @@ def test_all_methods_in_one_service(world):
 
 # --- what it costs those who have none -----------------------------------------------
 
-def hooks():
-    """How many of ours are up: the module's references, and its only ones in a wire case."""
-    return int(lab.read("/sys/module/ip_vs_fullnat/refcnt"))
-
-
 def test_prefilter_goes_with_the_last_connection(world):
     """Sources are looked at from the first server of Masq to the end of its last connection."""
     world.timeouts(udp=2 + lab.SLOW)
