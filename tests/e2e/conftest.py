@@ -4,6 +4,7 @@
 import contextlib
 import http.client
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -121,6 +122,15 @@ def iperf(vip, *args, client="client", server="rs1"):
         daemon.wait(20)
 
 
+def datagrams(vip, *args, **kw):
+    """Those of iperf() with ARGS, none of which is to be lost: by its receiver's word, for
+    its sender counts none."""
+    # A receiver that gets no CPU for a while has them wait here.
+    with lab.sysctls({"net.core.rmem_default": 8 << 20}):
+        said = iperf(vip, "-u", *args, **kw)
+    assert re.search(r"\b0/[1-9]\d* \(0%\) +receiver", said), said
+
+
 def page(host, port=80, source=None):
     """The page that the client finds at HOST:PORT, from its address SOURCE if one is named."""
     with lab.inside("client"):
@@ -134,5 +144,5 @@ def page(host, port=80, source=None):
 
 def curl(*args, seconds=60, **kw):
     """What curl on the client prints for ARGS, given SECONDS (longer on a debug kernel)."""
-    return lab.out("curl", "-sS", "--max-time", seconds * lab.SLOW, *args, ns="client",
+    return lab.out("curl", "-fsS", "--max-time", seconds * lab.SLOW, *args, ns="client",
                    timeout=seconds + 30, **kw)

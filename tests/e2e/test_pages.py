@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from e2e.conftest import BIG_MB, RS1, VIP, curl, iperf, page, service
+from e2e.conftest import BIG_MB, RS1, VIP, curl, datagrams, page, service
 from lib import lab
 
 
@@ -21,6 +21,7 @@ def test_pages_come_from_both_servers_in_turn(web):
     assert sorted(set(pages)) == ["this page comes from rs1", "this page comes from rs2"]
     assert pages[0] != pages[1] and pages[:2] == pages[2:]
     for rs, lines in before.items():
+        lab.wait_until("both are logged", lambda: len(log(rs)) >= lines + 2)
         peers = {line.split(":")[0] for line in log(rs)[lines:]}
         assert peers and all(re.fullmatch(r"10\.99\.0\.[1-4]", p) for p in peers), peers
 
@@ -102,8 +103,7 @@ def test_udp_through_the_director(director):
     """Datagrams there and back by real sockets."""
     for kind in ("-u", "-t"):
         service(f"{kind} {VIP}:5201", f"{RS1}:5201", lips="10.99.0.1")
-    said = iperf(VIP, "-u", "-b", "2M", "-n", "250K", "-l", "1000")
-    assert re.search(r"\b0/\d+ \(0%\)", said), said
+    datagrams(VIP, "-b", "2M", "-n", "250K", "-l", "1000")
 
 
 def test_counters_explain_every_packet(web):
@@ -137,7 +137,7 @@ def test_default_pool_serves_who_has_no_lip(director):
     assert lab.counters()["drop_no_laddr"] > 0
     lab.ipvsadm("-P", "-z", "10.99.0.2")
     assert "rs1" in curl(f"http://{VIP}/")
-    assert log("rs1")[-1].startswith("10.99.0.2:")
+    lab.wait_until("it is logged", lambda: log("rs1")[-1].startswith("10.99.0.2:"))
     lab.ipvsadm("-P", "-t", f"{VIP}:80", "-z", "10.99.0.3")
     assert "rs1" in curl(f"http://{VIP}/")
-    assert log("rs1")[-1].startswith("10.99.0.3:")
+    lab.wait_until("it is logged", lambda: log("rs1")[-1].startswith("10.99.0.3:"))

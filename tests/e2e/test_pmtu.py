@@ -6,11 +6,10 @@
 Its ends believe in 1500: only ICMP errors that cross the director tell them better.
 """
 
-import re
 
 import pytest
 
-from e2e.conftest import RS1, VIP, iperf, service
+from e2e.conftest import RS1, VIP, datagrams, iperf, service
 from e2e.test_ipv6 import LIPS6, SERVERS6, VIP6
 from lib import lab
 
@@ -71,8 +70,7 @@ def serve(version, server, port=5201):
 def test_narrow_path_to_the_client(far, family, way):
     """A server that sends too much hears of it."""
     serve(family, NEAR_SERVER[family])
-    said = iperf(VIPS[family], "-n", f"{MB}M", *way, client="far")
-    assert re.search(r"receiver", said), said
+    iperf(VIPS[family], "-n", f"{MB}M", *way, client="far")
     if way:
         assert lab.counters()["icmp_translated"] > 0
 
@@ -83,8 +81,7 @@ def test_narrow_path_to_the_server(far, family, way):
     """A client that sends too much hears of it."""
     serve(family, FAR[family])
     # The server knows the LIPs by its default route.
-    said = iperf(VIPS[family], "-n", f"{MB}M", *way, server="far")
-    assert re.search(r"receiver", said), said
+    iperf(VIPS[family], "-n", f"{MB}M", *way, server="far")
     if not way:
         assert lab.counters()["icmp_translated"] > 0
 
@@ -93,6 +90,5 @@ def test_narrow_path_to_the_server(far, family, way):
 def test_large_datagrams(director, family):
     """9,000 bytes each, in fragments: none lost, none to another server."""
     serve(family, NEAR_SERVER[family])
-    said = iperf(VIPS[family], "-u", "-b", "4M", "-n", "450K", "-l", "9000")
-    assert re.search(r"\b0/\d+ \(0%\)", said), said
+    datagrams(VIPS[family], "-b", "4M", "-n", "450K", "-l", "9000")
     assert lab.counters()["reassembled"] >= 50

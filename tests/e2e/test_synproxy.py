@@ -164,8 +164,9 @@ def known(probes):
         c["state"] for c in lab.conns()])
 
 
-def agreed():
-    """What both ends of a connection by the VIP say of these two."""
+@contextlib.contextmanager
+def both_ends():
+    """The client's socket and the server's of a connection by the VIP; the server is known."""
     with lab.inside("rs1"):
         listener = socket.create_server(("0.0.0.0", 2525))
     with listener:
@@ -176,8 +177,14 @@ def agreed():
             client = socket.create_connection((VIP, 2525), 20)
         server, _ = listener.accept()
         with client, server:
-            return [end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[5] & (TIMESTAMPS | ECN)
-                    for end in (client, server)]
+            yield client, server
+
+
+def agreed():
+    """What both ends of a connection by the VIP say of these two."""
+    with both_ends() as ends:
+        return [end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[5] & (TIMESTAMPS | ECN)
+                for end in ends]
 
 
 @pytest.mark.parametrize("timestamp", [0, 1, 2], ids=["passed", "taken out", "translated"])
@@ -196,11 +203,13 @@ def test_timestamps_and_ecn(director, timestamp):
 @pytest.mark.parametrize("mss", [536, 1000, 1220, 1460, 8960])
 def test_mss(director, mss):
     """The server sends no more than the client said, or less, rounded down."""
-    vip = serve(servers=1)
     lab.sh("ip", "route", "replace", "198.51.100.0/24", "via", "192.0.2.1", "advmss", mss,
            ns="client")
     try:
-        some(100_000, f"http://{vip}/big")
+        with both_ends() as (_, server):
+            most = server.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+            assert min(mss, 1460) // 2 < most <= mss
+        some(100_000, f"http://{serve(servers=1)}/big")
     finally:
         lab.sh("ip", "route", "replace", "198.51.100.0/24", "via", "192.0.2.1", ns="client")
 
@@ -246,8 +255,8 @@ def test_first_byte_waits_for_nothing(director):
         for thresh in (3, 0):
             lab.sh("sysctl", "-qw", f"net.ipv4.vs.synproxy_ack_skb_store_thresh={thresh}",
                    ns="director")
-            took[thresh] = float(curl("-o", "/dev/null", "-w", "%{time_starttransfer}",
-                                      f"http://{vip}/"))
+            took[thresh] = min(float(curl("-o", "/dev/null", "-w", "%{time_starttransfer}",
+                                          f"http://{vip}/")) for _ in range(3))
     lab.figure(f"SYN proxy, client 300 ms away: first byte after {took[3]:.2f} s, with the"
                f" window shut at first after {took[0]:.2f} s")
     assert took[0] > took[3] + 0.2

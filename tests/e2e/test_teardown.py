@@ -173,25 +173,33 @@ def flooded(connections):
             lab.sh("ip", "netns", "del", ns, check=False)
 
 
+def is_gone():
+    """Whether it is, and with it the device whose peer the sender has."""
+    return lab.sh("ip", "link", "show", "eth0", ns="sender", check=False).returncode
+
+
 def remove_namespace():
-    """It goes, and with it the device whose peer the sender has."""
+    """Waits until nothing is left of it."""
     lab.sh("ip", "netns", "del", "doomed")
-    lab.wait_until("the namespace is gone", lambda: lab.sh(
-        "ip", "link", "show", "eth0", ns="sender", check=False).returncode, 60)
+    lab.wait_until("the namespace is gone", is_gone, 60)
 
 
-@pytest.mark.parametrize("with_listing", [False, True])
-def test_namespace_removed_under_traffic(module, with_listing):
+def test_namespace_removed_under_traffic(module):
     """A director of its own, deleted as a whole while packets pass."""
     with flooded(500):
-        if with_listing:
-            # An open file holds the namespace until it is read to its end.
-            lister = lab.spawn("cat", "/proc/net/ip_vs_conn", ns="doomed")
-            lab.wait_until("cat is inside", lambda: lister.poll() is not None or "cat" in
-                           pathlib.Path(f"/proc/{lister.pid}/comm").read_text())
         remove_namespace()
-        if with_listing:
-            assert lister.wait(60) == 0
+
+
+def test_namespace_removed_while_it_is_listed(module):
+    """A listing that is being read holds it, connections and all, until it is closed."""
+    with flooded(500):
+        with lab.inside("doomed"):
+            listing = open("/proc/net/ip_vs_conn")
+        with listing:
+            listing.readline()
+            lab.sh("ip", "netns", "del", "doomed")
+            assert listing.read() and not is_gone()
+        lab.wait_until("the namespace is gone", is_gone, 60)
 
 
 def test_lookahead_switched_under_traffic(module):

@@ -32,6 +32,8 @@ up() {
 	for n in client director switch rs1 rs2; do
 		ip netns add "$n"
 		ip -n "$n" link set lo up
+		# New namespaces take over what the first one has.
+		ns "$n" sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
 	done
 
 	link client eth0 director client
