@@ -30,7 +30,7 @@ def excesses(found):
             return
     for row, most in BUDGET.items():
         now = cost(found, row)
-        if now is not None and now > most + SLACK:
+        if now > most + SLACK:
             yield f"{row}: {now:,.0f} instructions, more than its budget of {most:,}"
     over = cost(found, "foreign") - cost(found, "foreign", "hook-accept")
     if over > FOREIGN:

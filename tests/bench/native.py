@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """Lens 2: nanoseconds at native speed, in a user-mode kernel with real caches."""
 
-import contextlib
 import os
 import pathlib
 import re
@@ -34,6 +33,7 @@ UNIT = "what each row says"
 SIZES = (1, 1000, 100_000, 1_000_000, 4_000_000)
 WORDS = {1: "1", 1000: "1k", 100_000: "100k", 1_000_000: "1M", 4_000_000: "4M"}
 KEPT = (1_000_000,)
+GROWN = ("cps", "pps", "kept", "bytes")     # kinds of rows that sizes() fills
 LIPS = 80
 COUNT, TRIES = 1_000_000, 9
 NOTICED = 1.5                   # seconds in which a director sees how many there are
@@ -131,28 +131,12 @@ def speed(name, size):
     return max(rate(name, size) for _ in range(TRIES))
 
 
-@contextlib.contextmanager
-def as_of_few(name):
-    """Ours as it is while there are few connections."""
-    if name != "ours":
-        yield
-        return
-    with lab.inside("director"):
-        knob = pathlib.Path("/proc/sys/net/ipv4/vs/fullnat_lookahead")
-        before = knob.read_text()
-        knob.write_text("0")
-    try:
-        yield
-    finally:
-        with lab.inside("director"):
-            knob.write_text(before)
-
-
 def kept(name, size):
     """Per cent of the rate of one flow that SIZE leave, played in turns."""
+    as_of_few = {"net.ipv4.vs.fullnat_lookahead": 0} if name == "ours" else {}
     pairs = []
     for _ in range(TRIES):
-        with as_of_few(name):
+        with lab.inside("director"), lab.sysctls(as_of_few):
             one = rate(name, 1)
         pairs.append(100 * rate(name, size) / one)
     return statistics.median(pairs)
@@ -160,7 +144,7 @@ def kept(name, size):
 
 def sizes(name, rows, tell):
     """All rows that a growing number of connections gives."""
-    last = max((n for n in SIZES for kind in ("pps", "kept", "cps", "bytes")
+    last = max((n for n in SIZES for kind in GROWN
                 if f"{kind}-{WORDS[n]}" in rows), default=0)
     before = [0]
     peers.set_up(name, LIPS, lambda: before.__setitem__(0, free()), director.nics)
@@ -170,7 +154,7 @@ def sizes(name, rows, tell):
         try:
             got = {f"cps-{word}": grow(name, done, size)}
         except peers.Cannot as why:
-            for kind in ("cps", "pps", "kept", "bytes"):
+            for kind in GROWN:
                 tell(f"{kind}-{word}", name, None, str(why))
             return
         done = size
@@ -220,8 +204,8 @@ def run(rows, columns, tell):
     for column in columns:
         mine = [key for key in rows if column in known[key].columns]
         misses(column, mine, told)
-        for kind, measure in (("pps kept cps bytes", sizes), ("port", ports)):
-            if any(key.split("-")[0] in kind.split() for key in mine):
+        for kinds, measure in ((GROWN, sizes), (("port",), ports)):
+            if any(key.split("-")[0] in kinds for key in mine):
                 measure(column, mine, told)
 
 
