@@ -7,7 +7,7 @@ import re
 import pytest
 
 from e2e.conftest import LIPS, RS1, VIP, curl, datagrams, page, service
-from e2e.test_pages import intact, log, moved_whole, packets, uploaded
+from e2e.test_pages import intact, log, moved_whole, packets, seen_by, uploaded
 from lib import lab
 
 VIP6 = "2001:db8:f::1"
@@ -31,8 +31,7 @@ def test_pages(web6):
     pages = [curl(f"http://[{VIP6}]/").strip() for _ in range(4)]
     assert sorted(set(pages)) == ["this page comes from rs1", "this page comes from rs2"]
     for rs, lines in before.items():
-        lab.wait_until("both are logged", lambda: len(log(rs)) >= lines + 2)
-        peers = {line.rsplit(":", 1)[0] for line in (row.split()[0] for row in log(rs)[lines:])}
+        peers = seen_by(rs, lines)
         assert peers and all(re.fullmatch(r"2001:db8:99::[1-4]", p) for p in peers), peers
 
 

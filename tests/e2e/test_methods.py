@@ -7,7 +7,7 @@ import pytest
 
 from e2e.conftest import RS1, RS2, VIP, curl, datagrams, page, service
 from e2e.test_ipv6 import SERVERS6, VIP6
-from e2e.test_pages import log, moved_whole, packets, some, uploaded
+from e2e.test_pages import log, moved_whole, packets, seen_by, some, uploaded
 from lib import lab
 
 CLIENT, CLIENT6 = "192.0.2.10", "2001:db8:c::10"
@@ -62,11 +62,6 @@ def serve(vip, dests, *methods, kind="-t", port=80):
 
 def pages(vip, n=4):
     return [page(vip) for _ in range(n)]
-
-
-def seen_by(rs, before):
-    """Who came to RS since its log had BEFORE lines."""
-    return {line.split()[0].rsplit(":", 1)[0] for line in log(rs)[before:]}
 
 
 def from_both(vip, client):

@@ -6,7 +6,6 @@
 Its ends believe in 1500: only ICMP errors that cross the director tell them better.
 """
 
-
 import pytest
 
 from e2e.conftest import RS1, VIP, datagrams, iperf, service
