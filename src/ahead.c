@@ -20,7 +20,7 @@ struct seen {
 	/* To be compared only: there may be another packet there by now. */
 	const struct sk_buff	*skb;
 	struct fnat_net		*fn;		/* NULL: its table may be gone */
-	struct fnat_bucket	*bucket;
+	u32			hash;		/* see fnat_conn_hash() */
 };
 
 /* A CPU's; indices count on, modulo SEEN. */
@@ -61,9 +61,9 @@ static unsigned int look(void *priv, struct sk_buff *skb,
 	sight = this_cpu_ptr(sights);
 	s = &sight->seen[sight->put % SEEN];
 	s->skb = skb;
-	s->bucket = fnat_conn_bucket(&p);
+	s->hash = fnat_conn_hash(&p);
 	WRITE_ONCE(s->fn, fn);
-	prefetch(s->bucket);
+	fnat_conn_prefetch_row(fn, s->hash);
 	/* Some are seen and never come: dropped, or passed on by others. */
 	if (++sight->put - sight->taken > SEEN)
 		sight->taken = sight->put - SEEN;
@@ -73,6 +73,7 @@ static unsigned int look(void *priv, struct sk_buff *skb,
 /* Those next in turn: their buckets should have come by now. */
 static void ask(struct sight *sight)
 {
+	const struct fnat_net *fn;
 	const struct seen *s;
 
 	if ((s32)(sight->asked - sight->taken) < 0)
@@ -80,12 +81,13 @@ static void ask(struct sight *sight)
 	while (sight->asked != sight->put &&
 	       sight->asked - sight->taken < DEPTH) {
 		s = &sight->seen[sight->asked++ % SEEN];
-		if (READ_ONCE(s->fn))
-			fnat_conn_prefetch(s->bucket);
+		fn = READ_ONCE(s->fn);
+		if (fn)
+			fnat_conn_prefetch(fn, s->hash);
 	}
 }
 
-struct fnat_bucket *__fnat_ahead_take(const struct fnat_pkt *p)
+s64 __fnat_ahead_take(const struct fnat_pkt *p)
 {
 	struct sight *sight = this_cpu_ptr(sights);
 	const struct seen *s;
@@ -98,11 +100,11 @@ struct fnat_bucket *__fnat_ahead_take(const struct fnat_pkt *p)
 		sight->taken = i + 1;
 		ask(sight);
 		if (READ_ONCE(s->fn) != p->fn)
-			return NULL;
+			return -1;
 		fnat_count(p->fn, FNAT_EV_AHEAD);
-		return s->bucket;
+		return s->hash;
 	}
-	return NULL;
+	return -1;
 }
 
 /* ---------------------------------------------------------------- devices */

@@ -17,7 +17,6 @@
 #include <linux/notifier.h>
 #include <linux/workqueue.h>
 
-struct fnat_bucket;
 struct fnat_net;
 struct fnat_pkt;
 
@@ -58,14 +57,14 @@ void fnat_ahead_weigh(struct fnat_net *fn);
 void fnat_ahead_exit(struct fnat_net *fn);
 void fnat_ahead_forget(struct fnat_net *fn);
 
-/* The bucket that @p was seen to need, if it was seen; or NULL. RCU, BHs off. */
-struct fnat_bucket *__fnat_ahead_take(const struct fnat_pkt *p);
+/* The hash that @p was seen to have, if it was seen; or -1. RCU, BHs off. */
+s64 __fnat_ahead_take(const struct fnat_pkt *p);
 
-static inline struct fnat_bucket *fnat_ahead_take(const struct fnat_pkt *p)
+static inline s64 fnat_ahead_take(const struct fnat_pkt *p)
 {
 	if (static_branch_unlikely(&fnat_ahead_on))
 		return __fnat_ahead_take(p);
-	return NULL;
+	return -1;
 }
 
 #endif /* FNAT_AHEAD_H */

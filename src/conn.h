@@ -146,7 +146,7 @@ struct fnat_conn {
 		struct hlist_node	due_node;	/* while it lives */
 		struct rcu_head		rcu;		/* once it is dead */
 	};
-} ____cacheline_aligned;
+} __aligned(64);
 
 /* One of IPv6, with the addresses of its ends in a line that is only read. */
 struct fnat_conn6 {
@@ -310,11 +310,13 @@ void fnat_conn_tab_exit(struct fnat_net *fn);	/* all are dead by now */
 struct fnat_dir *fnat_conn_find(const struct fnat_pkt *p);
 
 /*
- * Where the connection of @p hangs, if there is one: of @p only fn, af, addresses,
- * ports, l3mdev and proto are read. And asks the cache for what hangs in @b. RCU.
+ * What tells where the connection of @p hangs, if there is one: of @p only fn, af,
+ * addresses, ports, l3mdev and proto are read. And asks memory for that place, and
+ * later for what hangs there. RCU.
  */
-struct fnat_bucket *fnat_conn_bucket(const struct fnat_pkt *p);
-void fnat_conn_prefetch(const struct fnat_bucket *b);
+u32 fnat_conn_hash(const struct fnat_pkt *p);
+void fnat_conn_prefetch_row(const struct fnat_net *fn, u32 hash);
+void fnat_conn_prefetch(const struct fnat_net *fn, u32 hash);
 
 /* Gives @d, of IPv6, whose ends are set, the key of packets of @proto. */
 void fnat_conn_key6(const struct fnat_net *fn, struct fnat_dir *d, u8 proto);
@@ -322,7 +324,7 @@ void fnat_conn_key6(const struct fnat_net *fn, struct fnat_dir *d, u8 proto);
 /* Whether packets of @a are packets of @b. */
 bool fnat_conn_same_key(const struct fnat_dir *a, const struct fnat_dir *b);
 
-/* Puts @d in front of its bucket, or returns the one that is there before it. */
+/* Puts @d into the table, or returns the one that is there before it. */
 struct fnat_dir *fnat_conn_link(const struct fnat_net *fn, struct fnat_dir *d);
 void fnat_conn_unlink(const struct fnat_net *fn, struct fnat_dir *d);
 

@@ -1,23 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The table in which each connection hangs twice. A bucket is a singly linked
- * chain of a node or two, for its writers locked by a bit of its own.
+ * The table in which each connection hangs twice. Four buckets make a row, which
+ * lies in one cache line and has one lock. A direction stands in front of its own
+ * bucket or, if another does, of any of the row that is empty, and its own says so;
+ * only if none is does it hang behind who is in front of its own, in a chain.
  *
- * A link is a direction's address and, in a spare bit, which direction it is:
- * so the connection's third line can be asked for before the direction's own
- * has come. Of a million connections neither is in any cache.
+ * A link is where a direction lies in the direct map, where all slabs do, and beside
+ * that which of its connection's it is, so that the connection's third line can be
+ * asked for before the direction's own has come; and of its hash so much that others
+ * are passed over unseen. Of a million connections none is in any cache.
  */
 #include <linux/bit_spinlock.h>
-#include <linux/hash.h>
 #include <linux/slab.h>
 
 #include "ahead.h"
 #include "conn.h"
 #include "pkt.h"
 
-/* Bits of a link: */
-#define LINK_LOCK	0	/* of the bucket; in struct fnat_bucket.head */
-#define LINK_S2C	1	/* to dir[FNAT_S2C] of a connection */
+#define ROW		4		/* buckets */
+
+/* Bits of a link; the first is of its row, the next two of the bucket it is in: */
+#define LINK_LOCK	BIT(0)		/* in the first of the row */
+#define LINK_BESIDE	BIT(1)		/* others of its own are in front elsewhere */
+#define LINK_BEHIND	BIT(2)		/* or hang behind the first */
+#define LINK_S2C	BIT(3)		/* to dir[FNAT_S2C] of a connection */
+#define LINK_LEADS	BIT(4)		/* anywhere */
+#define LINK_HASH	GENMASK(17, 5)	/* see tag() */
+#define LINK_LINE	18		/* the rest: of the address, in lines */
+#define LINE		6		/* bits of an address that are always 0 */
+
+static_assert(BITS_PER_LONG == 64);
+static_assert(__alignof__(struct fnat_conn) % BIT(LINE) == 0);
 
 /*
  * The table comes in chunks that memory has in one piece, so that they lie in
@@ -82,43 +95,54 @@ static struct fnat_bucket *bucket_at(const struct fnat_net *fn, u32 b)
 	return &fn->conn_tab[b >> CHUNK_BITS][b & (BIT(CHUNK_BITS) - 1)];
 }
 
-/*
- * Keyed, or clients could choose ports that fall into one bucket. What is folded into
- * the destination is not theirs to choose.
- */
-static struct fnat_bucket *bucket(const struct fnat_net *fn, __be32 saddr,
-				  __be32 daddr, __be32 ports, u32 l3mdev,
-				  u8 proto)
+/* The own bucket of what has @hash. */
+static struct fnat_bucket *own(const struct fnat_net *fn, u32 hash)
 {
-	u32 rest = (l3mdev * GOLDEN_RATIO_32) ^ (u32)proto << 24;
-	u32 h = hsiphash_3u32((__force u32)saddr, (__force u32)daddr ^ rest,
-			      (__force u32)ports, &fn->conn_key);
-
-	return bucket_at(fn, h & fn->conn_mask);
+	return bucket_at(fn, hash & fn->conn_mask);
 }
 
-static struct fnat_bucket *dir_bucket(const struct fnat_net *fn,
-				      const struct fnat_dir *d)
+/* @b's row: its buckets from @b itself on, in an order of @b's; and its first. */
+static struct fnat_bucket *beside(struct fnat_bucket *b, unsigned int i)
 {
-	return bucket(fn, d->saddr, d->daddr, d->ports, d->l3mdev, d->proto);
+	return (struct fnat_bucket *)((unsigned long)b ^ i * sizeof(*b));
 }
 
-/* Where a link leads; NULL at the end of the chain. */
+static struct fnat_bucket *first(struct fnat_bucket *b)
+{
+	return PTR_ALIGN_DOWN(b, ROW * sizeof(*b));
+}
+
 static struct fnat_dir *dir_of(unsigned long link)
 {
-	return (struct fnat_dir *)(link & ~(BIT(LINK_LOCK) | BIT(LINK_S2C)));
+	return (struct fnat_dir *)(PAGE_OFFSET + (link >> LINK_LINE << LINE));
 }
 
-static unsigned long link_to(const struct fnat_dir *d)
+/* Of @hash, what a row does not tell: above, which of its buckets it is. */
+static unsigned long tag(u32 hash)
 {
-	return (unsigned long)d |
-	       (fnat_dir_which(d) == FNAT_S2C ? BIT(LINK_S2C) : 0);
+	return rol32(hash, 16) | LINK_LEADS;
 }
 
-/* The line that both directions share, of the connection that @link leads to. */
-static void prefetch_shared(unsigned long link)
+/* Whether @link leads to what may have @hash. */
+static bool may_be(unsigned long link, u32 hash)
 {
-	struct fnat_dir *c2s = dir_of(link) - !!(link & BIT(LINK_S2C));
+	return !((link ^ tag(hash)) & (LINK_HASH | LINK_LEADS));
+}
+
+static unsigned long link_to(const struct fnat_dir *d, u32 hash)
+{
+	return ((unsigned long)d - PAGE_OFFSET) >> LINE << LINK_LINE |
+	       (tag(hash) & (LINK_HASH | LINK_LEADS)) |
+	       (fnat_dir_which(d) == FNAT_S2C ? LINK_S2C : 0);
+}
+
+/*
+ * The line that both directions share, of the connection that @link leads to. To gcc
+ * a call of what does no more than __builtin_prefetch() is one to leave out.
+ */
+static __always_inline void prefetch_shared(unsigned long link)
+{
+	struct fnat_dir *c2s = dir_of(link) - !!(link & LINK_S2C);
 
 	prefetch(&container_of(c2s, struct fnat_conn, dir[FNAT_C2S])->dest);
 }
@@ -126,8 +150,8 @@ static void prefetch_shared(unsigned long link)
 /* The part of a key that depends on the family. */
 struct ends {
 	__be32	saddr;
+	u8	proto;		/* between them, or gcc makes one word of them */
 	__be32	daddr;
-	u8	proto;
 };
 
 static u64 half(const struct in6_addr *addr, int which)
@@ -145,16 +169,47 @@ static struct ends ends6(const struct fnat_net *fn,
 
 	return (struct ends){
 		.saddr	= (__force __be32)(u32)(h >> 32),
-		.daddr	= (__force __be32)(u32)h,
 		.proto	= proto | FNAT_PROTO_IP6,
+		.daddr	= (__force __be32)(u32)h,
 	};
+}
+
+static u8 proto_of(const struct fnat_pkt *p)
+{
+	return p->af == AF_INET6 ? p->proto | FNAT_PROTO_IP6 : p->proto;
 }
 
 static struct ends ends_of(const struct fnat_pkt *p)
 {
 	if (unlikely(p->af == AF_INET6))
 		return ends6(p->fn, &p->saddr.in6, &p->daddr.in6, p->proto);
-	return (struct ends){ p->saddr.ip, p->daddr.ip, p->proto };
+	return (struct ends){ p->saddr.ip, p->proto, p->daddr.ip };
+}
+
+/*
+ * Keyed, or clients could choose ports that fall into one bucket. What is folded into
+ * the destination is not theirs to choose.
+ */
+static u32 hash_ends(const struct fnat_net *fn, const struct ends *e,
+		     __be32 ports, u32 l3mdev)
+{
+	return hsiphash_3u32((__force u32)e->saddr,
+			     (__force u32)e->daddr ^ l3mdev ^ e->proto,
+			     (__force u32)ports, &fn->conn_key);
+}
+
+static u32 hash_dir(const struct fnat_net *fn, const struct fnat_dir *d)
+{
+	const struct ends e = { d->saddr, d->proto, d->daddr };
+
+	return hash_ends(fn, &e, d->ports, d->l3mdev);
+}
+
+u32 fnat_conn_hash(const struct fnat_pkt *p)
+{
+	const struct ends e = ends_of(p);
+
+	return hash_ends(p->fn, &e, p->ports, p->l3mdev);
 }
 
 static bool same_addrs6(const struct fnat_dir *d, const struct in6_addr *saddr,
@@ -175,57 +230,108 @@ bool fnat_conn_same_key(const struct fnat_dir *a, const struct fnat_dir *b)
 }
 
 static __always_inline
-struct fnat_dir *find_in(const struct fnat_bucket *b, const struct fnat_pkt *p,
-			 const struct ends *e)
+bool is_of(const struct fnat_dir *d, const struct fnat_pkt *p,
+	   const struct ends *e)
 {
-	unsigned long link = READ_ONCE(b->head);
-	struct fnat_dir *d;
+	return d->ports == p->ports && d->saddr == e->saddr &&
+	       d->daddr == e->daddr && d->proto == e->proto &&
+	       d->l3mdev == p->l3mdev &&
+	       (p->af == AF_INET ||
+		same_addrs6(d, &p->saddr.in6, &p->daddr.in6));
+}
 
-	for (; (d = dir_of(link)); link = READ_ONCE(d->next)) {
-		prefetch_shared(link);
-		if (d->ports == p->ports && d->saddr == e->saddr &&
-		    d->daddr == e->daddr && d->proto == e->proto &&
-		    d->l3mdev == p->l3mdev &&
-		    (p->af == AF_INET ||
-		     same_addrs6(d, &p->saddr.in6, &p->daddr.in6)))
-			return d;
+/* Where those may be whose own bucket is @b. */
+struct search {
+	struct fnat_bucket	*b;
+	unsigned long		front;	/* what @b began with */
+	unsigned long		link;	/* to be looked at */
+	unsigned int		i;	/* in the row; from ROW on, behind @front */
+};
+
+/*
+ * Lets @s go on, if there is more to be looked at. What moves up to the front was
+ * behind this one, and is found there if it was looked at before.
+ */
+static bool more(struct search *s)
+{
+	if (!(s->front & (LINK_BESIDE | LINK_BEHIND)))
+		return false;
+	if (++s->i < ROW)
+		s->link = READ_ONCE(beside(s->b, s->i)->head);
+	else if (s->i > ROW)
+		s->link = READ_ONCE(dir_of(s->link)->next);
+	else if (s->front & LINK_BEHIND)
+		s->link = READ_ONCE(dir_of(s->front)->next);
+	else
+		return false;
+	return s->i < ROW || s->link;
+}
+
+/* The rest of find(); apart, or its registers would be saved there. */
+static noinline
+struct fnat_dir *find_on(struct fnat_bucket *b, unsigned long front, u32 hash,
+			 const struct fnat_pkt *p, __be32 saddr, __be32 daddr)
+{
+	const struct ends e = { saddr, proto_of(p), daddr };
+	struct search s = { .b = b, .front = front };
+
+	while (more(&s)) {
+		if (!may_be(s.link, hash))
+			continue;
+		prefetch_shared(s.link);
+		if (is_of(dir_of(s.link), p, &e))
+			return dir_of(s.link);
 	}
 	return NULL;
 }
 
-static struct fnat_bucket *pkt_bucket(const struct fnat_pkt *p,
-				      const struct ends *e)
+static __always_inline
+struct fnat_dir *find(const struct fnat_pkt *p, const struct ends *e, u32 hash)
 {
-	return bucket(p->fn, e->saddr, e->daddr, p->ports, p->l3mdev, e->proto);
-}
+	struct fnat_bucket *b = own(p->fn, hash);
+	unsigned long front = READ_ONCE(b->head);
 
-struct fnat_bucket *fnat_conn_bucket(const struct fnat_pkt *p)
-{
-	const struct ends e = ends_of(p);
-
-	return pkt_bucket(p, &e);
-}
-
-void fnat_conn_prefetch(const struct fnat_bucket *b)
-{
-	unsigned long link = READ_ONCE(b->head);
-
-	if (!dir_of(link))
-		return;
-	prefetch(dir_of(link));
-	prefetch_shared(link);
+	if (may_be(front, hash)) {
+		prefetch_shared(front);
+		if (is_of(dir_of(front), p, e))
+			return dir_of(front);
+	}
+	if (likely(!(front & (LINK_BESIDE | LINK_BEHIND))))
+		return NULL;
+	return find_on(b, front, hash, p, e->saddr, e->daddr);
 }
 
 struct fnat_dir *fnat_conn_find(const struct fnat_pkt *p)
 {
-	const struct fnat_bucket *seen = fnat_ahead_take(p);
 	const struct ends e = ends_of(p);
+	const s64 seen = fnat_ahead_take(p);
 	struct fnat_dir *d = NULL;
 
 	/* It may be another packet by now than the one that was seen. */
-	if (seen)
-		d = find_in(seen, p, &e);
-	return d ?: find_in(pkt_bucket(p, &e), p, &e);
+	if (seen >= 0)
+		d = find(p, &e, seen);
+	return d ?: find(p, &e, hash_ends(p->fn, &e, p->ports, p->l3mdev));
+}
+
+void fnat_conn_prefetch_row(const struct fnat_net *fn, u32 hash)
+{
+	prefetch(own(fn, hash));
+}
+
+void fnat_conn_prefetch(const struct fnat_net *fn, u32 hash)
+{
+	struct fnat_bucket *b = own(fn, hash);
+	unsigned long link;
+	unsigned int i;
+
+	for (i = 0; i < ROW; i++) {
+		link = READ_ONCE(beside(b, i)->head);
+		if (!may_be(link, hash))
+			continue;
+		prefetch(dir_of(link));
+		prefetch_shared(link);
+		return;
+	}
 }
 
 void fnat_conn_key6(const struct fnat_net *fn, struct fnat_dir *d, u8 proto)
@@ -238,86 +344,156 @@ void fnat_conn_key6(const struct fnat_net *fn, struct fnat_dir *d, u8 proto)
 	d->proto = e.proto;
 }
 
-static void bucket_lock(struct fnat_bucket *b) __acquires(bitlock)
+static void row_lock(struct fnat_bucket *b) __acquires(bitlock)
 {
 	local_bh_disable();
-	bit_spin_lock(LINK_LOCK, &b->head);
+	bit_spin_lock(0, &first(b)->head);
 }
 
-static void bucket_unlock(struct fnat_bucket *b) __releases(bitlock)
+static void row_unlock(struct fnat_bucket *b) __releases(bitlock)
 {
-	__bit_spin_unlock(LINK_LOCK, &b->head);
+	__bit_spin_unlock(0, &first(b)->head);
 	local_bh_enable();
 }
 
-/* Lets @at, a bucket's head or a node's next, lead on to @link. */
-static void set_link(unsigned long *at, unsigned long link)
+/* Lets @b begin with @link, 0 or of a direction that knows what comes after it. */
+static void set_front(struct fnat_bucket *b, unsigned long link)
 {
-	/* Keeps the lock bit; pairs with the dependency of readers. */
-	smp_store_release(at, link | (*at & BIT(LINK_LOCK)));
+	if (link && dir_of(link)->next)
+		link |= LINK_BEHIND;
+	/* Pairs with the dependency of readers. */
+	smp_store_release(&b->head,
+			  link | (b->head & (LINK_LOCK | LINK_BESIDE)));
+}
+
+/* Lets @link come after @d, which @b begins with or which hangs behind that. */
+static void set_next(struct fnat_bucket *b, struct fnat_dir *d,
+		     unsigned long link)
+{
+	/* Likewise. */
+	smp_store_release(&d->next, link);
+	set_front(b, b->head & ~(LINK_LOCK | LINK_BESIDE | LINK_BEHIND));
+}
+
+/* Lets @b say whether any of its own is in front of others of its row. */
+static void set_beside(struct fnat_bucket *b)
+{
+	const unsigned long place = (unsigned long)b / sizeof(*b) % ROW;
+	unsigned long head = b->head & ~LINK_BESIDE, link;
+	unsigned int i;
+
+	for (i = 1; i < ROW; i++) {
+		link = beside(b, i)->head;
+		if (link & LINK_LEADS && (link >> 16) % ROW == place)
+			head |= LINK_BESIDE;
+	}
+	WRITE_ONCE(b->head, head);
+}
+
+static void insert(struct fnat_bucket *b, struct fnat_dir *d,
+		   unsigned long link)
+{
+	struct fnat_dir *front = dir_of(b->head);
+	unsigned int i;
+
+	d->next = 0;
+	for (i = 0; i < ROW; i++) {
+		if (beside(b, i)->head & LINK_LEADS)
+			continue;
+		set_front(beside(b, i), link);
+		if (i)
+			set_beside(b);
+		return;
+	}
+	d->next = front->next;
+	set_next(b, front, link);
+}
+
+/* Lets what leads to @d, whose own bucket is @b, lead on to @link instead. */
+static void divert(struct fnat_bucket *b, const struct fnat_dir *d,
+		   unsigned long link)
+{
+	struct fnat_dir *before;
+	unsigned int i;
+
+	for (i = 0; i < ROW; i++) {
+		if (dir_of(beside(b, i)->head) != d)
+			continue;
+		set_front(beside(b, i), link);
+		if (i)
+			set_beside(b);
+		return;
+	}
+	before = dir_of(b->head);
+	while (dir_of(before->next) != d)
+		before = dir_of(before->next);
+	set_next(b, before, link);
+}
+
+/* Who is there with the key of @d, whose own bucket is @b; or NULL. */
+static struct fnat_dir *present(struct fnat_bucket *b, u32 hash,
+				const struct fnat_dir *d)
+{
+	struct search s = { .b = b, .front = b->head, .link = b->head };
+
+	do {
+		if (may_be(s.link, hash) &&
+		    fnat_conn_same_key(dir_of(s.link), d))
+			return dir_of(s.link);
+	} while (more(&s));
+	return NULL;
 }
 
 struct fnat_dir *fnat_conn_link(const struct fnat_net *fn, struct fnat_dir *d)
 {
-	struct fnat_bucket *b = dir_bucket(fn, d);
+	u32 hash = hash_dir(fn, d);
+	struct fnat_bucket *b = own(fn, hash);
 	struct fnat_dir *other;
 
-	bucket_lock(b);
-	for (other = dir_of(b->head); other; other = dir_of(other->next))
-		if (fnat_conn_same_key(other, d))
-			break;
-	if (!other) {
-		d->next = b->head & ~BIT(LINK_LOCK);
-		set_link(&b->head, link_to(d));
-	}
-	bucket_unlock(b);
+	row_lock(b);
+	other = present(b, hash, d);
+	if (!other)
+		insert(b, d, link_to(d, hash));
+	row_unlock(b);
 	return other;
-}
-
-/*
- * What leads to @d, which is in @b, whose lock the caller holds. Chains are a node
- * or two: walking one costs less than a back pointer.
- */
-static unsigned long *way_to(struct fnat_bucket *b, const struct fnat_dir *d)
-{
-	unsigned long *at = &b->head;
-
-	while (dir_of(*at) != d)
-		at = &dir_of(*at)->next;
-	return at;
 }
 
 void fnat_conn_unlink(const struct fnat_net *fn, struct fnat_dir *d)
 {
-	struct fnat_bucket *b = dir_bucket(fn, d);
+	struct fnat_bucket *b = own(fn, hash_dir(fn, d));
 
-	bucket_lock(b);
-	set_link(way_to(b, d), d->next);
-	bucket_unlock(b);
+	row_lock(b);
+	divert(b, d, d->next);
+	row_unlock(b);
 }
 
 void fnat_conn_exchange(const struct fnat_net *fn, struct fnat_dir *old,
 			struct fnat_dir *d)
 {
-	struct fnat_bucket *b = dir_bucket(fn, d);
+	u32 hash = hash_dir(fn, d);
+	struct fnat_bucket *b = own(fn, hash);
 
-	bucket_lock(b);
+	row_lock(b);
 	d->next = old->next;
-	set_link(way_to(b, old), link_to(d));
-	bucket_unlock(b);
+	divert(b, old, link_to(d, hash));
+	row_unlock(b);
 }
 
 struct fnat_dir *fnat_conn_next(const struct fnat_net *fn, u32 b,
 				struct fnat_dir *d)
 {
 	struct fnat_conn *c = d ? fnat_dir_conn(d) : NULL;
+	unsigned long link;
 
 	/* One-packet connections hang by the server's side only. */
 	if (d && !fnat_conn_hangs(c, FNAT_C2S))
 		d = &c->dir[FNAT_S2C];
-	d = dir_of(d ? READ_ONCE(d->next) : READ_ONCE(bucket_at(fn, b)->head));
-	while (d && fnat_dir_which(d) != FNAT_C2S &&
-	       fnat_conn_hangs(fnat_dir_conn(d), FNAT_C2S))
-		d = dir_of(READ_ONCE(d->next));
-	return d ? &fnat_dir_conn(d)->dir[FNAT_C2S] : NULL;
+	link = d ? READ_ONCE(d->next) : READ_ONCE(bucket_at(fn, b)->head);
+	for (; link & LINK_LEADS; link = READ_ONCE(d->next)) {
+		d = dir_of(link);
+		c = fnat_dir_conn(d);
+		if (fnat_dir_which(d) == FNAT_C2S || !fnat_conn_hangs(c, FNAT_C2S))
+			return &c->dir[FNAT_C2S];
+	}
+	return NULL;
 }
