@@ -13,8 +13,13 @@ DEFINE_STATIC_KEY_FALSE(fnat_ahead_on);
 /* Packets that may lie between netdev ingress and PRE_ROUTING: those of one poll. */
 #define SEEN	64
 
-/* How many packets before its turn a connection is asked for. */
-#define DEPTH	4
+/*
+ * Connections are asked for some at a time, so that page tables are walked for all of
+ * these at once: as soon as so many later packets have been seen that their buckets
+ * should have come; or else when fewer than that are left of those in turn.
+ */
+#define SOME	4
+#define LATER	2
 
 struct seen {
 	/* To be compared only: there may be another packet there by now. */
@@ -46,6 +51,20 @@ void fnat_ahead_cache_exit(void)
 
 /* ---------------------------------------------------------------- packets */
 
+static void ask(struct sight *sight)
+{
+	const struct fnat_net *fn;
+	const struct seen *s;
+	unsigned int i;
+
+	for (i = 0; i < SOME && sight->asked != sight->put; i++) {
+		s = &sight->seen[sight->asked++ % SEEN];
+		fn = READ_ONCE(s->fn);
+		if (fn)
+			fnat_conn_prefetch(fn, s->hash);
+	}
+}
+
 static unsigned int look(void *priv, struct sk_buff *skb,
 			 const struct nf_hook_state *state)
 {
@@ -67,24 +86,9 @@ static unsigned int look(void *priv, struct sk_buff *skb,
 	/* Some are seen and never come: dropped, or passed on by others. */
 	if (++sight->put - sight->taken > SEEN)
 		sight->taken = sight->put - SEEN;
+	if (sight->put - sight->asked >= SOME + LATER)
+		ask(sight);
 	return NF_ACCEPT;
-}
-
-/* Those next in turn: their buckets should have come by now. */
-static void ask(struct sight *sight)
-{
-	const struct fnat_net *fn;
-	const struct seen *s;
-
-	if ((s32)(sight->asked - sight->taken) < 0)
-		sight->asked = sight->taken;
-	while (sight->asked != sight->put &&
-	       sight->asked - sight->taken < DEPTH) {
-		s = &sight->seen[sight->asked++ % SEEN];
-		fn = READ_ONCE(s->fn);
-		if (fn)
-			fnat_conn_prefetch(fn, s->hash);
-	}
 }
 
 s64 __fnat_ahead_take(const struct fnat_pkt *p)
@@ -98,7 +102,10 @@ s64 __fnat_ahead_take(const struct fnat_pkt *p)
 		if (s->skb != p->skb)
 			continue;
 		sight->taken = i + 1;
-		ask(sight);
+		if ((s32)(sight->asked - sight->taken) < 0)
+			sight->asked = sight->taken;
+		if (sight->asked - sight->taken < SOME)
+			ask(sight);
 		if (READ_ONCE(s->fn) != p->fn)
 			return -1;
 		fnat_count(p->fn, FNAT_EV_AHEAD);
