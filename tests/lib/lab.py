@@ -174,9 +174,6 @@ def figure(sentence):
         f.write(f"{sentence}\n")
 
 
-SMALL_TABLE = {"conn_tab_bits": 14}     # for cases that make a namespace each
-
-
 def load(**params):
     """Insert the module, if it is not there."""
     if not pathlib.Path("/sys/module/ip_vs_fullnat").exists():
@@ -203,6 +200,16 @@ def hold_lookahead():
     """The same of looking ahead, whose keys are the module's: hold_hooks() once it is loaded."""
     with inside("hooks"):
         write("/proc/sys/net/ipv4/vs/fullnat_lookahead", 1)
+
+
+SMALL, TINY = 14, 8         # bits of tables: each namespace gets its own; where all is crowded
+
+
+def reload(bits):
+    """The module anew, with tables of 2^BITS buckets."""
+    unload()
+    load(conn_tab_bits=bits)
+    hold_lookahead()
 
 
 def unload():

@@ -20,12 +20,10 @@ from world import ROUTER_SYSCTLS, World  # noqa: E402
 
 @pytest.fixture(scope="session", autouse=True)
 def loaded():
-    """The module, with a small table, for each namespace gets its own."""
+    """The module, with small tables."""
     lab.sh("modprobe", "tun")
     lab.hold_hooks()
-    lab.unload()
-    lab.load(**lab.SMALL_TABLE)
-    lab.hold_lookahead()
+    lab.reload(lab.SMALL)
     with lab.sysctls(ROUTER_SYSCTLS):
         yield
     lab.unload()

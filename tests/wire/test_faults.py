@@ -31,18 +31,16 @@ if not INJECT.is_dir():
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny(loaded):
-    """The module with a table so small that no second attempt can save it; and
-    afterwards the one that the other files' cases expect."""
-    lab.unload()
-    lab.load(conn_tab_bits=8)
+    """Tables so small that no second attempt can save them; and afterwards those that the
+    other files' cases expect."""
     for name, value in (("failslab/ignore-gfp-wait", "N"), ("failslab/verbose", 0),
                         ("fail_page_alloc/ignore-gfp-wait", "N"), ("fail_page_alloc/verbose", 0),
                         ("fail_page_alloc/ignore-gfp-highmem", "N"),
                         ("fail_page_alloc/min-order", 0)):
         (INJECT.parent / name).write_text(str(value))
+    lab.reload(lab.TINY)
     yield
-    lab.unload()
-    lab.load(**lab.SMALL_TABLE)
+    lab.reload(lab.SMALL)
 
 
 class Fault:
