@@ -191,11 +191,11 @@ static void turn(struct fnat_net *fn, bool on)
 {
 	struct fnat_ahead *ahead = &fn->ahead;
 
+	ahead->was_on |= on;
 	if (on && !ahead->on &&
 	    !register_netdevice_notifier_net(fn->net, &ahead->nb)) {
 		static_branch_inc(&fnat_ahead_on);
 		WRITE_ONCE(ahead->on, true);
-		ahead->was_on = true;
 	} else if (!on && ahead->on) {
 		static_branch_dec(&fnat_ahead_on);
 		unregister_netdevice_notifier_net(fn->net, &ahead->nb);

@@ -15,11 +15,13 @@ static struct kmem_cache *conn_cache, *conn6_cache;
 int fnat_conn_cache_init(void)
 {
 	conn_cache = kmem_cache_create("fnat_conn", sizeof(struct fnat_conn),
-				       0, SLAB_HWCACHE_ALIGN, NULL);
+				       __alignof__(struct fnat_conn),
+				       SLAB_HWCACHE_ALIGN, NULL);
 	if (!conn_cache)
 		return -ENOMEM;
 	conn6_cache = kmem_cache_create("fnat_conn6",
-					sizeof(struct fnat_conn6), 0,
+					sizeof(struct fnat_conn6),
+					__alignof__(struct fnat_conn6),
 					SLAB_HWCACHE_ALIGN, NULL);
 	if (conn6_cache)
 		return 0;

@@ -42,7 +42,7 @@ enum {
  * IPv4 has these; they themselves lie behind the connection.
  */
 struct fnat_dir {
-	unsigned long		next;		/* in its bucket; see conn_tab.c */
+	unsigned long		next;		/* behind it; see conn_tab.c */
 	/* Key: the packet as it comes in. */
 	__be32			saddr;
 	__be32			daddr;
@@ -155,7 +155,7 @@ struct fnat_conn6 {
 };
 
 struct fnat_bucket {
-	unsigned long	head;			/* likewise; and its lock */
+	unsigned long	head;			/* likewise; and a lock */
 };
 
 static inline enum fnat_which fnat_dir_which(const struct fnat_dir *d)

@@ -5,7 +5,7 @@
  * bucket or, if another does, of any of the row that is empty, and its own says so;
  * only if none is does it hang behind who is in front of its own, in a chain.
  *
- * A link is where a direction lies in the direct map, where all slabs do, and beside
+ * A link is where a direction lies in the direct map, as slabs do, and beside
  * that which of its connection's it is, so that the connection's third line can be
  * asked for before the direction's own has come; and of its hash so much that others
  * are passed over unseen. Of a million connections none is in any cache.
@@ -23,20 +23,19 @@
 #define LINK_LOCK	BIT(0)		/* in the first of the row */
 #define LINK_BESIDE	BIT(1)		/* others of its own are in front elsewhere */
 #define LINK_BEHIND	BIT(2)		/* or hang behind the first */
+#define LINK_OF_PLACE	(LINK_LOCK | LINK_BESIDE | LINK_BEHIND)
 #define LINK_S2C	BIT(3)		/* to dir[FNAT_S2C] of a connection */
 #define LINK_LEADS	BIT(4)		/* anywhere */
 #define LINK_HASH	GENMASK(17, 5)	/* see tag() */
 #define LINK_LINE	18		/* the rest: of the address, in lines */
 #define LINE		6		/* bits of an address that are always 0 */
 
-static_assert(BITS_PER_LONG == 64);
-static_assert(__alignof__(struct fnat_conn) % BIT(LINE) == 0);
+static_assert(BITS_PER_LONG == 64 && __alignof__(struct fnat_conn) == BIT(LINE));
 
 /*
- * The table comes in chunks that memory has in one piece, so that they lie in
- * the direct map, whose pages are large. Of a table from vmalloc() all pages
- * are small if one large one was not to be had, and then a bucket that is in
- * no cache costs the way to its page as well.
+ * The table comes in chunks that memory has in one piece, so that they lie in the
+ * direct map, whose pages are large: with small ones, as vmalloc() may have them, a
+ * bucket that is in no cache costs the way to its page as well.
  */
 #define CHUNK_BITS	(KMALLOC_SHIFT_MAX - ilog2(sizeof(struct fnat_bucket)))
 
@@ -188,7 +187,7 @@ static struct ends ends_of(const struct fnat_pkt *p)
 
 /*
  * Keyed, or clients could choose ports that fall into one bucket. What is folded into
- * the destination is not theirs to choose.
+ * the destination lets them make few collide: of two protocols, or VRFs.
  */
 static u32 hash_ends(const struct fnat_net *fn, const struct ends *e,
 		     __be32 ports, u32 l3mdev)
@@ -249,8 +248,8 @@ struct search {
 };
 
 /*
- * Lets @s go on, if there is more to be looked at. What moves up to the front was
- * behind this one, and is found there if it was looked at before.
+ * Lets @s go on, if there is more. What moves up to the front meanwhile was behind
+ * @front, and still is.
  */
 static bool more(struct search *s)
 {
@@ -372,7 +371,7 @@ static void set_next(struct fnat_bucket *b, struct fnat_dir *d,
 {
 	/* Likewise. */
 	smp_store_release(&d->next, link);
-	set_front(b, b->head & ~(LINK_LOCK | LINK_BESIDE | LINK_BEHIND));
+	set_front(b, b->head & ~LINK_OF_PLACE);
 }
 
 /* Lets @b say whether any of its own is in front of others of its row. */
@@ -387,7 +386,8 @@ static void set_beside(struct fnat_bucket *b)
 		if (link & LINK_LEADS && (link >> 16) % ROW == place)
 			head |= LINK_BESIDE;
 	}
-	WRITE_ONCE(b->head, head);
+	/* What it leads to may have been published by another CPU. */
+	smp_store_release(&b->head, head);
 }
 
 static void insert(struct fnat_bucket *b, struct fnat_dir *d,
@@ -409,15 +409,14 @@ static void insert(struct fnat_bucket *b, struct fnat_dir *d,
 	set_next(b, front, link);
 }
 
-/* Lets what leads to @d, whose own bucket is @b, lead on to @link instead. */
-static void divert(struct fnat_bucket *b, const struct fnat_dir *d,
-		   unsigned long link)
+/* Puts @link in the place of @old, which leads to one whose own bucket is @b. */
+static void divert(struct fnat_bucket *b, unsigned long old, unsigned long link)
 {
 	struct fnat_dir *before;
 	unsigned int i;
 
 	for (i = 0; i < ROW; i++) {
-		if (dir_of(beside(b, i)->head) != d)
+		if ((beside(b, i)->head ^ old) & ~LINK_OF_PLACE)
 			continue;
 		set_front(beside(b, i), link);
 		if (i)
@@ -425,7 +424,7 @@ static void divert(struct fnat_bucket *b, const struct fnat_dir *d,
 		return;
 	}
 	before = dir_of(b->head);
-	while (dir_of(before->next) != d)
+	while (before->next != old)
 		before = dir_of(before->next);
 	set_next(b, before, link);
 }
@@ -460,10 +459,11 @@ struct fnat_dir *fnat_conn_link(const struct fnat_net *fn, struct fnat_dir *d)
 
 void fnat_conn_unlink(const struct fnat_net *fn, struct fnat_dir *d)
 {
-	struct fnat_bucket *b = own(fn, hash_dir(fn, d));
+	u32 hash = hash_dir(fn, d);
+	struct fnat_bucket *b = own(fn, hash);
 
 	row_lock(b);
-	divert(b, d, d->next);
+	divert(b, link_to(d, hash), d->next);
 	row_unlock(b);
 }
 
@@ -475,7 +475,7 @@ void fnat_conn_exchange(const struct fnat_net *fn, struct fnat_dir *old,
 
 	row_lock(b);
 	d->next = old->next;
-	divert(b, old, link_to(d, hash));
+	divert(b, link_to(old, hash), link_to(d, hash));
 	row_unlock(b);
 }
 
