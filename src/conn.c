@@ -14,15 +14,10 @@ static struct kmem_cache *conn_cache, *conn6_cache;
 
 int fnat_conn_cache_init(void)
 {
-	conn_cache = kmem_cache_create("fnat_conn", sizeof(struct fnat_conn),
-				       __alignof__(struct fnat_conn),
-				       SLAB_HWCACHE_ALIGN, NULL);
+	conn_cache = KMEM_CACHE(fnat_conn, SLAB_HWCACHE_ALIGN);
 	if (!conn_cache)
 		return -ENOMEM;
-	conn6_cache = kmem_cache_create("fnat_conn6",
-					sizeof(struct fnat_conn6),
-					__alignof__(struct fnat_conn6),
-					SLAB_HWCACHE_ALIGN, NULL);
+	conn6_cache = KMEM_CACHE(fnat_conn6, SLAB_HWCACHE_ALIGN);
 	if (conn6_cache)
 		return 0;
 	kmem_cache_destroy(conn_cache);

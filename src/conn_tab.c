@@ -390,29 +390,9 @@ static void set_beside(struct fnat_bucket *b)
 	smp_store_release(&b->head, head);
 }
 
-static void insert(struct fnat_bucket *b, struct fnat_dir *d,
-		   unsigned long link)
+/* Puts @link in front in @b's row, where @old (or, if 0, nobody) is. Whether it is. */
+static bool put(struct fnat_bucket *b, unsigned long old, unsigned long link)
 {
-	struct fnat_dir *front = dir_of(b->head);
-	unsigned int i;
-
-	d->next = 0;
-	for (i = 0; i < ROW; i++) {
-		if (beside(b, i)->head & LINK_LEADS)
-			continue;
-		set_front(beside(b, i), link);
-		if (i)
-			set_beside(b);
-		return;
-	}
-	d->next = front->next;
-	set_next(b, front, link);
-}
-
-/* Puts @link in the place of @old, which leads to one whose own bucket is @b. */
-static void divert(struct fnat_bucket *b, unsigned long old, unsigned long link)
-{
-	struct fnat_dir *before;
 	unsigned int i;
 
 	for (i = 0; i < ROW; i++) {
@@ -421,9 +401,30 @@ static void divert(struct fnat_bucket *b, unsigned long old, unsigned long link)
 		set_front(beside(b, i), link);
 		if (i)
 			set_beside(b);
-		return;
+		return true;
 	}
-	before = dir_of(b->head);
+	return false;
+}
+
+static void insert(struct fnat_bucket *b, struct fnat_dir *d,
+		   unsigned long link)
+{
+	struct fnat_dir *front = dir_of(b->head);
+
+	d->next = 0;
+	if (put(b, 0, link))
+		return;
+	d->next = front->next;
+	set_next(b, front, link);
+}
+
+/* Puts @link in the place of @old, which leads to one whose own bucket is @b. */
+static void divert(struct fnat_bucket *b, unsigned long old, unsigned long link)
+{
+	struct fnat_dir *before = dir_of(b->head);
+
+	if (put(b, old, link))
+		return;
 	while (before->next != old)
 		before = dir_of(before->next);
 	set_next(b, before, link);
