@@ -2,11 +2,11 @@
 """Turns figures into tables, plots and docs/performance.md."""
 
 import json
+import os
 import pathlib
 
-TOP = pathlib.Path(__file__).resolve().parents[2]
-STORED = TOP / "docs" / "performance"
-PAGE = TOP / "docs" / "performance.md"
+HERE = pathlib.Path(__file__).resolve().parent
+DOCS = HERE.parents[1] / "docs"
 LENSES = ("instructions", "native", "systems")
 
 COLOURS = {"ours": "#d62728", "forward": "#444444", "hook-drop": "#c7c7c7", "drop": "#c7c7c7",
@@ -19,13 +19,20 @@ HEAD = """<!-- SPDX-License-Identifier: GPL-2.0 -->
 # Performance
 
 `make bench` measures this module beside its peers on one kernel, in three lenses;
-`make bench-refresh` stores what it found and writes this page. [tests/bench](../tests/bench/README.md)
+`make bench-refresh` stores what it found and writes docs/performance.md. [tests/bench]({bench})
 says how each figure comes about.
 """
 
 
-def save(found, path):
+def path_of(lens, where=DOCS):
+    """Where the figures of LENS lie, if the page is in WHERE."""
+    return where / "performance" / f"{lens}.json"
+
+
+def save(found, where):
     """Write FOUND as JSON that diffs well."""
+    path = path_of(found["lens"], where)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1) + "\n")
 
 
@@ -79,7 +86,7 @@ def sources(found):
     return "\n".join(f"Measured with {what}: {', '.join(titles)}." for what, titles in runs.items())
 
 
-def plot(found, name, picture):
+def plot(found, picture, path):
     """One SVG; the same figures give the same bytes."""
     import matplotlib  # pylint: disable=import-outside-toplevel
     matplotlib.use("svg")
@@ -91,7 +98,7 @@ def plot(found, name, picture):
     axes.grid(alpha=0.3)
     axes.set_axisbelow(True)
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
-    figure.savefig(STORED / f"{name}.svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(path, metadata={"Date": None, "Creator": None})
     plt.close(figure)
 
 
@@ -105,6 +112,14 @@ def drawn(found, picture):
     """The columns that have a figure in this picture."""
     return [c for c in ordered(found) if c not in picture.get("without", ())
             and any(value(found, row, c) is not None for row in picture["rows"])]
+
+
+def measured(found, picture):
+    """PICTURE of the rows that were measured, or None if there is nothing to see."""
+    wanted = [row in found["rows"] for row in picture["rows"]]
+    picture = picture | {key: [v for v, w in zip(picture[key], wanted) if w]
+                         for key in ("rows", "x") if key in picture}
+    return picture if drawn(found, picture) else None
 
 
 def bars(axes, found, picture):
@@ -143,18 +158,20 @@ def colour(column):
     return shade if name == column else shade + "70"
 
 
-def write(lenses):
-    """docs/performance.md and its plots, from what is stored; LENSES by name."""
-    page = [HEAD]
+def write(lenses, where):
+    """WHERE/performance.md and its plots, from the figures there; LENSES by name."""
+    page = [HEAD.format(bench=os.path.relpath(HERE / "README.md", where))]
     for name, lens in lenses.items():
-        path = STORED / f"{name}.json"
+        path = path_of(name, where)
         if not path.exists():
             page.append(f"## {lens.TITLE}\n\nNot measured yet.\n")
             continue
         found = json.loads(path.read_text())
         page += [f"## {lens.TITLE}\n", lens.ABOUT, "", sources(found), ""]
         for i, picture in enumerate(lens.PICTURES, 1):
-            plot(found, f"{name}-{i}", picture)
-            page.append(f"![{picture['title']}](performance/{name}-{i}.svg)\n")
+            picture = measured(found, picture)
+            if picture:
+                plot(found, picture, path.parent / f"{name}-{i}.svg")
+                page.append(f"![{picture['title']}](performance/{name}-{i}.svg)\n")
         page += [f"In {found['unit']}:\n", markdown(found), ""]
-    PAGE.write_text("\n".join(page))
+    (where / "performance.md").write_text("\n".join(page))
