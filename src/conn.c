@@ -333,9 +333,9 @@ static void live(struct fnat_net *fn, struct fnat_conn *c)
 {
 	trace_fnat_conn_new(c, c->state);
 	count_half_open(c, 1);
-	spin_lock_bh(&c->lock);
+	spin_lock(&c->lock);
 	c->flags &= ~FNAT_CONN_DEAD;
-	spin_unlock_bh(&c->lock);
+	spin_unlock(&c->lock);
 	fnat_wheel_add(fn, c);
 }
 
@@ -344,10 +344,10 @@ static bool die(struct fnat_conn *c)
 {
 	bool mine;
 
-	spin_lock_bh(&c->lock);
+	spin_lock(&c->lock);
 	mine = !(c->flags & FNAT_CONN_DEAD);
 	c->flags |= FNAT_CONN_DEAD;
-	spin_unlock_bh(&c->lock);
+	spin_unlock(&c->lock);
 	if (mine)
 		count_half_open(c, -1);
 	return mine;

@@ -291,13 +291,13 @@ struct fnat_dir *fnat_conn_publish(struct fnat_net *fn, struct fnat_conn *c);
 bool fnat_conn_replace(struct fnat_net *fn, struct fnat_conn *old,
 		       struct fnat_conn *c);
 
-/* @c, which was never published, is not to be: frees it. */
+/* @c, which was never published, is not to be: frees it. Bottom halves off. */
 void fnat_conn_abandon(struct fnat_net *fn, struct fnat_conn *c);
 
 /* Takes @c out of everything. Called twice it does nothing. RCU or no packets. */
 void fnat_conn_kill(struct fnat_net *fn, struct fnat_conn *c);
 
-/* Moves @c to @s and keeps its dest's counts right. */
+/* Moves @c to @s and keeps its dest's counts right. Bottom halves off. */
 void fnat_conn_set_state(struct fnat_net *fn, struct fnat_conn *c,
 			 enum fnat_state s);
 
@@ -324,11 +324,14 @@ void fnat_conn_key6(const struct fnat_net *fn, struct fnat_dir *d, u8 proto);
 /* Whether packets of @a are packets of @b. */
 bool fnat_conn_same_key(const struct fnat_dir *a, const struct fnat_dir *b);
 
-/* Puts @d into the table, or returns the one that is there before it. */
+/*
+ * Puts @d into the table, or returns the one that is there before it. And takes it out.
+ * RCU, bottom halves off.
+ */
 struct fnat_dir *fnat_conn_link(const struct fnat_net *fn, struct fnat_dir *d);
 void fnat_conn_unlink(const struct fnat_net *fn, struct fnat_dir *d);
 
-/* Puts @d in the place of @old, which hangs there and has the same key. */
+/* Puts @d in the place of @old, which hangs there and has the same key. Likewise. */
 void fnat_conn_exchange(const struct fnat_net *fn, struct fnat_dir *old,
 			struct fnat_dir *d);
 
@@ -368,10 +371,10 @@ void fnat_wheel_add(struct fnat_net *fn, struct fnat_conn *c);
 /* Wheels in a namespace, at most; CPUs beyond share them. */
 #define FNAT_WHEELS	256
 
-/* Takes @c, which is dead, off its wheel. */
+/* Takes @c, which is dead, off its wheel; likewise. */
 void fnat_wheel_del(struct fnat_net *fn, struct fnat_conn *c);
 
-/* Makes sure that the wheel meets @c no later than it is to expire. */
+/* Makes sure that the wheel meets @c no later than it is to expire; likewise. */
 void fnat_wheel_hurry(struct fnat_net *fn, struct fnat_conn *c);
 
 /* Seconds, on the clock of stamps. */
@@ -395,7 +398,7 @@ static inline s32 fnat_conn_ahead(const struct fnat_conn *c, u32 now)
 	return fnat_due_ahead(READ_ONCE(c->due), now);
 }
 
-/* A packet came: @c lives on. */
+/* A packet came: @c lives on. Bottom halves off. */
 static inline void fnat_conn_touch(struct fnat_net *fn, struct fnat_conn *c)
 {
 	u32 now = fnat_now();

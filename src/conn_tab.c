@@ -345,14 +345,14 @@ void fnat_conn_key6(const struct fnat_net *fn, struct fnat_dir *d, u8 proto)
 
 static void row_lock(struct fnat_bucket *b) __acquires(bitlock)
 {
-	local_bh_disable();
+	/* To lockdep this is no lock. */
+	lockdep_assert_in_softirq();
 	bit_spin_lock(0, &first(b)->head);
 }
 
 static void row_unlock(struct fnat_bucket *b) __releases(bitlock)
 {
 	__bit_spin_unlock(0, &first(b)->head);
-	local_bh_enable();
 }
 
 /* Lets @b begin with @link, 0 or of a direction that knows what comes after it. */

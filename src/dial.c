@@ -83,9 +83,9 @@ void fnat_dial_end(struct fnat_conn *c)
 {
 	struct fnat_dial *dial;
 
-	spin_lock_bh(&c->lock);
+	spin_lock(&c->lock);
 	dial = take(c);
-	spin_unlock_bh(&c->lock);
+	spin_unlock(&c->lock);
 	bury(dial);
 }
 

@@ -46,7 +46,7 @@ bool fnat_dial_packet(const struct fnat_pkt *p, struct fnat_dir *d,
 bool fnat_dial_error(const struct fnat_pkt *p, struct fnat_dir *back, u32 seq,
 		     bool unreachable);
 
-/* @c is no more to be dialled, if it was. Any context. */
+/* @c is no more to be dialled, if it was. Bottom halves off. */
 void fnat_dial_end(struct fnat_conn *c);
 
 #endif /* FNAT_DIAL_H */

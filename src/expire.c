@@ -116,24 +116,24 @@ void fnat_wheel_del(struct fnat_net *fn, struct fnat_conn *c)
 {
 	struct fnat_wheel *w = &fn->wheel[c->wheel];
 
-	spin_lock_bh(&w->lock);
+	spin_lock(&w->lock);
 	if (c->due)
 		dequeue(w, c);
-	spin_unlock_bh(&w->lock);
+	spin_unlock(&w->lock);
 }
 
 void fnat_wheel_hurry(struct fnat_net *fn, struct fnat_conn *c)
 {
 	struct fnat_wheel *w = &fn->wheel[c->wheel];
 
-	spin_lock_bh(&w->lock);
+	spin_lock(&w->lock);
 	/* Not on it: whoever looks at it will see, under lock, what we see. */
 	if (c->due &&
 	    fnat_conn_ahead(c, fnat_now()) > (s32)fnat_conn_left(fn, c)) {
 		dequeue(w, c);
 		enqueue(w, c);
 	}
-	spin_unlock_bh(&w->lock);
+	spin_unlock(&w->lock);
 }
 
 /*

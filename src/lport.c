@@ -298,11 +298,11 @@ static void forget_old(struct fnat_lports *map)
 
 	if (likely(now - READ_ONCE(map->turned) < FNAT_TIME_WAIT))
 		return;
-	spin_lock_bh(&map->lock);
+	spin_lock(&map->lock);
 	due = now - map->turned >= FNAT_TIME_WAIT;
 	if (due)
 		map->turned = now;
-	spin_unlock_bh(&map->lock);
+	spin_unlock(&map->lock);
 	if (!due)
 		return;
 	xa_destroy(&map->above[!map->young]);
@@ -362,10 +362,10 @@ static bool try_laddr(struct fnat_net *fn, struct fnat_rs *rs,
 	u32 i;
 
 	if (map) {
-		spin_lock_bh(&map->lock);
+		spin_lock(&map->lock);
 		err = take(map, &i);
 		low = !err && map->used == map->order.n - map->order.n / 10;
-		spin_unlock_bh(&map->lock);
+		spin_unlock(&map->lock);
 	}
 	if (low) {
 		fnat_count(fn, FNAT_EV_LADDR_LOW);
@@ -455,11 +455,11 @@ void fnat_lport_put(struct fnat_net *fn, struct fnat_lports *map, u16 index)
 	if (!map)
 		return;
 	l = map->laddr;
-	spin_lock_bh(&map->lock);
+	spin_lock(&map->lock);
 	__clear_bit(index % LEAF_BITS, map->leaf[index / LEAF_BITS]);
 	__clear_bit(index / LEAF_BITS, map->full);
 	was_full = map->used-- == map->order.n;
-	spin_unlock_bh(&map->lock);
+	spin_unlock(&map->lock);
 
 	if (was_full)
 		atomic_inc(&fn->lport_freed);

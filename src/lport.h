@@ -82,7 +82,7 @@ bool fnat_lport_get(const struct fnat_pkt *p, struct fnat_dest *dest,
 bool fnat_lport_room(struct fnat_rs *rs, const struct fnat_laddr *l, u32 *used,
 		     u32 *left);
 
-/* Gives back what @map gave as @index; of NULL nothing. Any context. */
+/* Gives back what @map gave as @index; of NULL nothing. Bottom halves off. */
 void fnat_lport_put(struct fnat_net *fn, struct fnat_lports *map, u16 index);
 
 /* What the timestamps of a connection by that port would begin with now. */
@@ -95,7 +95,7 @@ u32 fnat_lport_timestamp(const struct fnat_net *fn,
  * To be called before that if the server may remember the connection
  * (TIME_WAIT): the port's next one is to begin above @seq, the server's view
  * of what was sent. @ts_lost: of timestamps that cannot be said, so the next
- * one is to offer none.
+ * one is to offer none. Bottom halves off.
  */
 void fnat_lport_remember(struct fnat_net *fn, struct fnat_lports *map,
 			 u16 index, u32 seq, bool ts_lost);
