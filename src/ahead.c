@@ -25,7 +25,7 @@ struct seen {
 	/* To be compared only: there may be another packet there by now. */
 	const struct sk_buff	*skb;
 	struct fnat_net		*fn;		/* NULL: its table may be gone */
-	u32			hash;		/* see fnat_conn_hash() */
+	u32			hash;		/* see fnat_conn_seek() */
 };
 
 /* A CPU's; indices count on, modulo SEEN. */
@@ -80,9 +80,8 @@ static unsigned int look(void *priv, struct sk_buff *skb,
 	sight = this_cpu_ptr(sights);
 	s = &sight->seen[sight->put % SEEN];
 	s->skb = skb;
-	s->hash = fnat_conn_hash(&p);
+	s->hash = fnat_conn_seek(&p, &p.saddr, &p.daddr, p.ports);
 	WRITE_ONCE(s->fn, fn);
-	fnat_conn_prefetch_row(fn, s->hash);
 	/* Some are seen and never come: dropped, or passed on by others. */
 	if (++sight->put - sight->taken > SEEN)
 		sight->taken = sight->put - SEEN;

@@ -149,16 +149,19 @@ static void number(struct fnat_conn *c, const struct fnat_pkt *p,
 }
 
 /* Where the client's packets go: with Route, as far as they tell, to the VIP. */
-static const union nf_inet_addr *target(const struct fnat_conn *c,
-					const struct fnat_pkt *p)
+static const union nf_inet_addr *target(const struct fnat_pkt *p,
+					const struct fnat_dest *dest,
+					const struct fnat_lport *lport)
 {
-	return c->flags & FNAT_CONN_ROUTE ? &p->daddr : &c->dest->addr;
+	return lport->fwd_method == IP_VS_CONN_F_DROUTE ? &p->daddr : &dest->addr;
 }
 
-static __be16 target_port(const struct fnat_conn *c, const struct fnat_pkt *p)
+static __be16 target_port(const struct fnat_pkt *p,
+			  const struct fnat_dest *dest,
+			  const struct fnat_lport *lport)
 {
-	if (c->dest->port && !(c->flags & FNAT_CONN_ROUTE))
-		return c->dest->port;
+	if (dest->port && lport->fwd_method != IP_VS_CONN_F_DROUTE)
+		return dest->port;
 	return fnat_dport(p->ports);
 }
 
@@ -172,7 +175,7 @@ static void fill4(struct fnat_conn *c, const struct fnat_pkt *p,
 	in->saddr = p->saddr.ip;
 	in->daddr = p->daddr.ip;
 	in->new_saddr = lport->laddr->ip;
-	in->new_daddr = target(c, p)->ip;
+	in->new_daddr = target(p, c->dest, lport)->ip;
 	in->proto = p->proto;
 
 	out->saddr = in->new_daddr;
@@ -190,7 +193,7 @@ static void fill6(struct fnat_conn *c, const struct fnat_pkt *p,
 	end[FNAT_END_CLIENT] = p->saddr.in6;
 	end[FNAT_END_VIP] = p->daddr.in6;
 	end[FNAT_END_LIP] = lport->laddr->in6;
-	end[FNAT_END_SERVER] = target(c, p)->in6;
+	end[FNAT_END_SERVER] = target(p, c->dest, lport)->in6;
 	fnat_conn_key6(p->fn, &c->dir[FNAT_C2S], p->proto);
 	fnat_conn_key6(p->fn, &c->dir[FNAT_S2C], p->proto);
 }
@@ -198,7 +201,7 @@ static void fill6(struct fnat_conn *c, const struct fnat_pkt *p,
 static void fill(struct fnat_conn *c, const struct fnat_pkt *p,
 		 const struct fnat_lport *lport)
 {
-	__be16 rport = target_port(c, p);
+	__be16 rport = target_port(p, c->dest, lport);
 	struct fnat_dir *in = &c->dir[FNAT_C2S];
 	struct fnat_dir *out = &c->dir[FNAT_S2C];
 
@@ -233,6 +236,8 @@ static struct fnat_conn *alloc(const struct fnat_pkt *p, struct fnat_dest *dest)
 	if (!c)
 		return NULL;
 	c->dest = dest;
+	c->hash[FNAT_C2S] = p->hash ?: fnat_conn_seek(p, &p->saddr, &p->daddr,
+						      p->ports);
 	c->flags = FNAT_CONN_DEAD;	/* until it is published */
 	c->stamp = fnat_now();
 	c->wheel = smp_processor_id() % FNAT_WHEELS;
@@ -278,10 +283,15 @@ struct fnat_conn *fnat_conn_new(const struct fnat_pkt *p,
 				const struct fnat_lport *lport,
 				struct fnat_conn *tmpl)
 {
+	const __be32 ports = fnat_ports(target_port(p, dest, lport), lport->port);
+	/* What is not in any cache comes while the connection is made. */
+	const u32 hash = fnat_conn_seek(p, target(p, dest, lport), lport->laddr,
+					ports);
 	struct fnat_conn *c = alloc(p, dest);
 
 	if (!c)
 		return NULL;
+	c->hash[FNAT_S2C] = hash;
 	if (p->proto == IPPROTO_UDP &&
 	    fnat_svc_has(dest->svc, IP_VS_SVC_F_ONEPACKET))
 		c->flags |= FNAT_CONN_ONEPACKET;

@@ -143,6 +143,7 @@ struct fnat_conn {
 	struct fnat_conn	*tmpl;		/* we hold a reference; or NULL */
 	u32			ts_off[2];	/* by side: added to TSvals it sends */
 	union {
+		u32			hash[2];	/* by side, until it lives */
 		struct hlist_node	due_node;	/* while it lives */
 		struct rcu_head		rcu;		/* once it is dead */
 	};
@@ -306,16 +307,16 @@ void fnat_conn_set_state(struct fnat_net *fn, struct fnat_conn *c,
 int fnat_conn_tab_init(struct fnat_net *fn);	/* 0 or -ENOMEM */
 void fnat_conn_tab_exit(struct fnat_net *fn);	/* all are dead by now */
 
-/* The direction that @p belongs to, or NULL. RCU. */
-struct fnat_dir *fnat_conn_find(const struct fnat_pkt *p);
+/* The direction that @p belongs to; or NULL, and @p->hash is set. RCU. */
+struct fnat_dir *fnat_conn_find(struct fnat_pkt *p);
 
 /*
- * What tells where the connection of @p hangs, if there is one: of @p only fn, af,
- * addresses, ports, l3mdev and proto are read. And asks memory for that place, and
- * later for what hangs there. RCU.
+ * What tells where the connection hangs, if there is one, whose packets carry these
+ * addresses and ports, and are otherwise as @p is (fn, af, l3mdev, proto): its hash.
+ * And asks memory for that place, and later for what hangs there. RCU.
  */
-u32 fnat_conn_hash(const struct fnat_pkt *p);
-void fnat_conn_prefetch_row(const struct fnat_net *fn, u32 hash);
+u32 fnat_conn_seek(const struct fnat_pkt *p, const union nf_inet_addr *saddr,
+		   const union nf_inet_addr *daddr, __be32 ports);
 void fnat_conn_prefetch(const struct fnat_net *fn, u32 hash);
 
 /* Gives @d, of IPv6, whose ends are set, the key of packets of @proto. */
@@ -325,8 +326,8 @@ void fnat_conn_key6(const struct fnat_net *fn, struct fnat_dir *d, u8 proto);
 bool fnat_conn_same_key(const struct fnat_dir *a, const struct fnat_dir *b);
 
 /*
- * Puts @d into the table, or returns the one that is there before it. And takes it out.
- * RCU, bottom halves off.
+ * Puts @d into the table, where its connection's hash says, or returns the one that is
+ * there before it. And takes it out. RCU, bottom halves off.
  */
 struct fnat_dir *fnat_conn_link(const struct fnat_net *fn, struct fnat_dir *d);
 void fnat_conn_unlink(const struct fnat_net *fn, struct fnat_dir *d);

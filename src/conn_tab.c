@@ -173,16 +173,13 @@ static struct ends ends6(const struct fnat_net *fn,
 	};
 }
 
-static u8 proto_of(const struct fnat_pkt *p)
-{
-	return p->af == AF_INET6 ? p->proto | FNAT_PROTO_IP6 : p->proto;
-}
-
-static struct ends ends_of(const struct fnat_pkt *p)
+static struct ends ends_between(const struct fnat_pkt *p,
+				const union nf_inet_addr *saddr,
+				const union nf_inet_addr *daddr)
 {
 	if (unlikely(p->af == AF_INET6))
-		return ends6(p->fn, &p->saddr.in6, &p->daddr.in6, p->proto);
-	return (struct ends){ p->saddr.ip, p->proto, p->daddr.ip };
+		return ends6(p->fn, &saddr->in6, &daddr->in6, p->proto);
+	return (struct ends){ saddr->ip, p->proto, daddr->ip };
 }
 
 /*
@@ -204,11 +201,14 @@ static u32 hash_dir(const struct fnat_net *fn, const struct fnat_dir *d)
 	return hash_ends(fn, &e, d->ports, d->l3mdev);
 }
 
-u32 fnat_conn_hash(const struct fnat_pkt *p)
+u32 fnat_conn_seek(const struct fnat_pkt *p, const union nf_inet_addr *saddr,
+		   const union nf_inet_addr *daddr, __be32 ports)
 {
-	const struct ends e = ends_of(p);
+	const struct ends e = ends_between(p, saddr, daddr);
+	u32 hash = hash_ends(p->fn, &e, ports, p->l3mdev);
 
-	return hash_ends(p->fn, &e, p->ports, p->l3mdev);
+	prefetch(own(p->fn, hash));
+	return hash;
 }
 
 static bool same_addrs6(const struct fnat_dir *d, const struct in6_addr *saddr,
@@ -251,7 +251,7 @@ struct search {
  * Lets @s go on, if there is more. What moves up to the front meanwhile was behind
  * @front, and still is.
  */
-static bool more(struct search *s)
+static __always_inline bool more(struct search *s)
 {
 	if (!(s->front & (LINK_BESIDE | LINK_BEHIND)))
 		return false;
@@ -271,7 +271,8 @@ static noinline
 struct fnat_dir *find_on(struct fnat_bucket *b, unsigned long front, u32 hash,
 			 const struct fnat_pkt *p, __be32 saddr, __be32 daddr)
 {
-	const struct ends e = { saddr, proto_of(p), daddr };
+	const u8 family = p->af == AF_INET6 ? FNAT_PROTO_IP6 : 0;
+	const struct ends e = { saddr, p->proto | family, daddr };
 	struct search s = { .b = b, .front = front };
 
 	while (more(&s)) {
@@ -300,21 +301,18 @@ struct fnat_dir *find(const struct fnat_pkt *p, const struct ends *e, u32 hash)
 	return find_on(b, front, hash, p, e->saddr, e->daddr);
 }
 
-struct fnat_dir *fnat_conn_find(const struct fnat_pkt *p)
+struct fnat_dir *fnat_conn_find(struct fnat_pkt *p)
 {
-	const struct ends e = ends_of(p);
+	const struct ends e = ends_between(p, &p->saddr, &p->daddr);
 	const s64 seen = fnat_ahead_take(p);
-	struct fnat_dir *d = NULL;
+	struct fnat_dir *d = seen < 0 ? NULL : find(p, &e, seen);
 
+	p->hash = 0;
+	if (d)
+		return d;
 	/* It may be another packet by now than the one that was seen. */
-	if (seen >= 0)
-		d = find(p, &e, seen);
-	return d ?: find(p, &e, hash_ends(p->fn, &e, p->ports, p->l3mdev));
-}
-
-void fnat_conn_prefetch_row(const struct fnat_net *fn, u32 hash)
-{
-	prefetch(own(fn, hash));
+	p->hash = hash_ends(p->fn, &e, p->ports, p->l3mdev);
+	return p->hash == seen ? NULL : find(p, &e, p->hash);
 }
 
 void fnat_conn_prefetch(const struct fnat_net *fn, u32 hash)
@@ -446,10 +444,11 @@ static struct fnat_dir *present(struct fnat_bucket *b, u32 hash,
 
 struct fnat_dir *fnat_conn_link(const struct fnat_net *fn, struct fnat_dir *d)
 {
-	u32 hash = hash_dir(fn, d);
+	u32 hash = fnat_dir_conn(d)->hash[fnat_dir_which(d)];
 	struct fnat_bucket *b = own(fn, hash);
 	struct fnat_dir *other;
 
+	WARN_ON_ONCE(IS_ENABLED(CONFIG_PROVE_LOCKING) && hash != hash_dir(fn, d));
 	row_lock(b);
 	other = present(b, hash, d);
 	if (!other)

@@ -156,7 +156,7 @@ static unsigned int go_on(const struct fnat_pkt *p, struct fnat_dir *d)
 
 /* What becomes of @p; @find tells which service a new connection is for. */
 static __always_inline
-unsigned int tell(const struct fnat_pkt *p,
+unsigned int tell(struct fnat_pkt *p,
 		  struct fnat_svc *(*find)(const struct fnat_pkt *p))
 {
 	unsigned int verdict;
@@ -180,7 +180,7 @@ unsigned int tell(const struct fnat_pkt *p,
  * What becomes of @p if a server of Masq has sent it to a client of ours. For
  * anything else its source tells nothing: clients have their own hooks.
  */
-static unsigned int answer(const struct fnat_pkt *p)
+static unsigned int answer(struct fnat_pkt *p)
 {
 	struct fnat_dir *d = fnat_conn_find(p);
 

@@ -108,7 +108,7 @@ struct fnat_dest *pick_again(struct fnat_svc *svc, const struct fnat_pkt *p,
 			     const struct fnat_dest *but,
 			     struct fnat_conn **tmpl, enum fnat_event *why)
 {
-	const struct fnat_pkt key = template_key(svc, p);
+	struct fnat_pkt key = template_key(svc, p);
 	struct fnat_dir *d = fnat_conn_find(&key);
 	struct fnat_conn *old = NULL;
 	struct fnat_dest *dest;

@@ -37,6 +37,7 @@ struct fnat_pkt {
 	union nf_inet_addr	daddr;
 	__be32			ports;		/* source, then destination */
 	u32			l3mdev;		/* VRF it came in by, or 0 */
+	u32			hash;		/* by fnat_conn_find(); 0: not known */
 	u16			af;
 	u8			proto;
 	u8			tcp_flags;	/* FNAT_TH_*; 0 unless TCP */
