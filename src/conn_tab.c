@@ -5,10 +5,9 @@
  * bucket or, if another does, of any of the row that is empty, and its own says so;
  * only if none is does it hang behind who is in front of its own, in a chain.
  *
- * A link is where a direction lies in the direct map, as slabs do, and beside
- * that which of its connection's it is, so that the connection's third line can be
- * asked for before the direction's own has come; and of its hash so much that others
- * are passed over unseen. Of a million connections none is in any cache.
+ * A link is where a direction lies in the direct map, as slabs do; which of its
+ * connection's it is, so that the connection's third line can be asked for before the
+ * direction's own has come; and so much of its hash that others are passed over unseen.
  */
 #include <linux/bit_spinlock.h>
 #include <linux/slab.h>
@@ -305,11 +304,14 @@ struct fnat_dir *fnat_conn_find(struct fnat_pkt *p)
 {
 	const struct ends e = ends_between(p, &p->saddr, &p->daddr);
 	const s64 seen = fnat_ahead_take(p);
-	struct fnat_dir *d = seen < 0 ? NULL : find(p, &e, seen);
+	struct fnat_dir *d;
 
-	p->hash = 0;
-	if (d)
-		return d;
+	if (seen >= 0) {
+		p->hash = 0;
+		d = find(p, &e, seen);
+		if (d)
+			return d;
+	}
 	/* It may be another packet by now than the one that was seen. */
 	p->hash = hash_ends(p->fn, &e, p->ports, p->l3mdev);
 	return p->hash == seen ? NULL : find(p, &e, p->hash);
@@ -343,7 +345,6 @@ void fnat_conn_key6(const struct fnat_net *fn, struct fnat_dir *d, u8 proto)
 
 static void row_lock(struct fnat_bucket *b) __acquires(bitlock)
 {
-	/* To lockdep this is no lock. */
 	lockdep_assert_in_softirq();
 	bit_spin_lock(0, &first(b)->head);
 }
