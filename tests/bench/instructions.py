@@ -41,7 +41,7 @@ UNIT = "instructions over a packet dropped at netdev ingress (whose own are in f
 COUNT, TRIES = 2048, 3
 PORTS = 64511                   # of a LIP, 1025 to 65535
 NEW = 2048                      # connections measured in one run
-IDLE = 20                       # seconds
+IDLE = 40                       # seconds
 LEVELS = (50, 90, 95, 99, 100)
 AFRESH = ("first", "foreign", "synack", f"first-{LEVELS[0]}")  # rows for a fresh director
 LIFE = ("open", "synack", "ack", "request", "response", "fin", "finack", "lastack")
@@ -174,7 +174,7 @@ def own_work():
                                       (tracing / "trace").read_text()):
         if end == "start" or work in runs:
             runs.setdefault(work, {"start": [], "end": []})[end].append(int(when))
-    return sum(statistics.median(map(operator.sub, run["end"], run["start"])) * 1e9
+    return sum(statistics.fmean(map(operator.sub, run["end"], run["start"])) * 1e9
                * (len(run["start"]) - 1) / (run["start"][-1] - run["start"][0])
                for run in runs.values() if len(run["start"]) > 1)
 
