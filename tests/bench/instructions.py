@@ -265,7 +265,8 @@ def run(rows, columns, tell):
             if column == "drop":
                 zero[key] = cost
             else:
-                cost -= zero["first" if key.startswith("first") else key]
+                # Of first packets the longest run is the steadiest.
+                cost -= zero.get("first" if key.startswith("first") else key, zero[key])
             note = getattr(row.measure, "notes", {}).get(column)
             tell(key, column, cost, note)
 
